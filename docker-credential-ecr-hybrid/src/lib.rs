@@ -1,0 +1,1 @@
+//! Amazon ECR tokens: which identity, which cache, which registry.

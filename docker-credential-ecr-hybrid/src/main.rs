@@ -1,0 +1,2 @@
+//! The Docker credential helper.
+fn main() {}

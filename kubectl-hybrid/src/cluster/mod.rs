@@ -1,0 +1,1 @@
+//! The cluster: client, guard, pull secret, workloads and roll-outs.

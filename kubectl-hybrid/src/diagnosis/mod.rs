@@ -1,0 +1,1 @@
+//! From facts to findings: pure checks that name a cause and a fix.

@@ -1,0 +1,1 @@
+//! Docker through its own CLI: the engine, builds, pushes and platforms.

@@ -1,0 +1,1 @@
+//! Terraform is read, never steered: state, workspaces and locks.

@@ -1,0 +1,1 @@
+//! Stdout is data, stderr is for people.

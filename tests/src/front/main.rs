@@ -1,0 +1,2 @@
+//! The ECR front: what an emulator lacks of ECR.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The ECR front: what an emulator lacks of ECR.

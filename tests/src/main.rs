@@ -1,0 +1,2 @@
+//! `cargo sandbox`: brings the whole hybrid up on one machine.
+fn main() {}

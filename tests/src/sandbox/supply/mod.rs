@@ -1,0 +1,1 @@
+//! Where each part comes from: found, cached, installed or built.
