@@ -1,1 +1,17 @@
-//! Where each part comes from: found, cached, installed or built.
+//! Where each part comes from: found on the machine, taken from the cache, installed or built.
+//!
+//! [`ensure_all`] gives the parts that a caller names, in this order of preference: what the
+//! machine has, what the cache folder has, what apt-get or pip can install, what Go can build.
+//! [`check`] says beforehand, without changing anything, what could not be had.
+
+mod cache;
+mod ensure;
+mod error;
+mod item;
+mod supplied;
+
+pub use cache::Cache;
+pub use ensure::{check, ensure, ensure_all};
+pub use error::{Missing, SupplyError};
+pub use item::Item;
+pub use supplied::{KubernetesProvider, Source, Supplied, Supplies};
