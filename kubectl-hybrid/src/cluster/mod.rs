@@ -1,1 +1,17 @@
 //! The cluster: client, guard, pull secret, workloads and roll-outs.
+
+pub mod client;
+pub mod error;
+pub mod guard;
+pub mod keyring;
+mod proxy;
+pub mod pull_secret;
+pub mod service_account;
+pub mod workload;
+
+pub use client::{Cluster, ClusterOptions, NamespaceState};
+pub use error::ClusterError;
+pub use workload::WorkloadRef;
+
+/// The name under which this tool writes: managed fields, labels, annotations.
+pub const FIELD_MANAGER: &str = "kubectl-hybrid";

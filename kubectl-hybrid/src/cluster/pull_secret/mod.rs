@@ -1,0 +1,36 @@
+//! The pull secret: read, merge, write, and never take away what others put there.
+//!
+//! It is updated in place. A secret that is deleted and made anew has another UID, and from
+//! Kubernetes 1.35 on the kubelet then asks the registry again for every cached image.
+
+mod apply;
+mod auths;
+mod owner;
+mod plan;
+mod view;
+
+pub use apply::{Change, MAX_ATTEMPTS, Outcome, PullSecretError, SecretRef, apply, read, sync};
+pub use auths::{Credential, Document, Entry, Expiry};
+pub use owner::Owner;
+pub use plan::{Fresh, Marks, Plan, Policy, Reason, Refusal, RegistryLogin, Write, assess, plan};
+pub use view::{PullSecretView, RegistryView, view};
+
+/// The type of Secret that the kubelet reads registry logins from.
+pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
+/// Its only data key.
+pub const DATA_KEY: &str = ".dockerconfigjson";
+/// The type before it, and its key.
+pub const LEGACY_TYPE: &str = "kubernetes.io/dockercfg";
+/// The data key of [`LEGACY_TYPE`].
+pub const LEGACY_KEY: &str = ".dockercfg";
+
+/// When the first of our logins expires, RFC 3339.
+pub const ANNOTATION_EXPIRES_AT: &str = "kubectl-hybrid.dev/expires-at";
+/// The registries that we keep, separated by commas.
+pub const ANNOTATION_REGISTRIES: &str = "kubectl-hybrid.dev/registries";
+/// The ARN of the AWS identity that the logins stand for.
+pub const ANNOTATION_PRINCIPAL: &str = "kubectl-hybrid.dev/principal";
+/// Which tool wrote last, with its version.
+pub const ANNOTATION_REFRESHED_BY: &str = "kubectl-hybrid.dev/refreshed-by";
+/// Says who made the object. We set it only on a secret that we made.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -1,0 +1,238 @@
+//! What a pull secret looks like from outside: for `status`, `doctor` and their JSON.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret as SecretObject;
+use serde::Serialize;
+
+use super::auths::{Document, Entry, Expiry};
+use super::owner::Owner;
+use super::plan::{annotated_expiry, annotation, document_of};
+use super::{
+    ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, LEGACY_KEY, LEGACY_TYPE,
+    SECRET_TYPE,
+};
+
+/// A pull secret without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullSecretView {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// Its type; the kubelet reads `kubernetes.io/dockerconfigjson` and the older `dockercfg`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether the kubelet reads this type.
+    pub readable_type: bool,
+    /// Whether its data can be changed.
+    pub immutable: bool,
+    /// Why the content as a whole cannot be read, when it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+    /// The entries.
+    pub registries: Vec<RegistryView>,
+    /// When the first of our logins ends, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotated_expiry: Option<Timestamp>,
+    /// The AWS identity that the logins stand for, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The tool that wrote last, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refreshed_by: Option<String>,
+    /// Who keeps it.
+    pub owner: Owner,
+    /// Whether it names credential stores, which no kubelet asks.
+    pub names_stores: bool,
+}
+
+/// One entry of a pull secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryView {
+    /// The key as it stands there.
+    pub key: String,
+    /// The user name, when there is a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// When the login ends, when that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What is wrong with the entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl PullSecretView {
+    /// The entry under exactly this key.
+    pub fn entry(&self, registry: &str) -> Option<&RegistryView> {
+        self.registries
+            .iter()
+            .rev()
+            .find(|entry| entry.key == registry)
+    }
+
+    /// When the login for `registry` ends.
+    pub fn expiry_of(&self, registry: &str) -> Option<Timestamp> {
+        self.entry(registry)?.expires_at
+    }
+
+    /// The entries with a login that the kubelet uses for an image.
+    pub fn entries_for<'a>(&'a self, image: &str) -> impl Iterator<Item = &'a RegistryView> {
+        let repository = crate::cluster::keyring::repository_of(image);
+        self.registries.iter().filter(move |entry| {
+            entry.username.is_some()
+                && crate::cluster::keyring::key_matches(&entry.key, &repository)
+        })
+    }
+}
+
+/// Reads a Secret for people. Passwords do not leave it.
+pub fn view(secret: &SecretObject) -> PullSecretView {
+    let kind = secret.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
+    let document = if kind == LEGACY_TYPE {
+        match secret.data.as_ref().and_then(|data| data.get(LEGACY_KEY)) {
+            Some(bytes) => Document::parse_legacy(&bytes.0),
+            None => Document::default(),
+        }
+    } else {
+        document_of(secret)
+    };
+    let annotated = annotated_expiry(secret);
+    let mut registries: Vec<RegistryView> = document
+        .entries()
+        .map(|(key, entry)| registry(key, &entry, annotated))
+        .collect();
+    for entry in &mut registries {
+        if entry.problem.is_none() && crate::cluster::keyring::normal_key(&entry.key).is_none() {
+            entry.problem = Some("the kubelet ignores this key: it is no URL".to_owned());
+        }
+    }
+    let text = |name| annotation(secret, name).map(str::to_owned);
+    let mut unreadable = document.broken().map(str::to_owned);
+    if unreadable.is_none()
+        && annotated.is_none()
+        && let Some(at) = annotation(secret, ANNOTATION_EXPIRES_AT)
+        && registries.is_empty()
+    {
+        unreadable = Some(format!("it is empty, and says that it expires at `{at}`"));
+    }
+    PullSecretView {
+        namespace: secret.metadata.namespace.clone().unwrap_or_default(),
+        name: secret.metadata.name.clone().unwrap_or_default(),
+        readable_type: kind == SECRET_TYPE || kind == LEGACY_TYPE,
+        kind,
+        immutable: secret.immutable == Some(true),
+        unreadable,
+        registries,
+        annotated_expiry: annotated,
+        principal: text(ANNOTATION_PRINCIPAL),
+        refreshed_by: text(ANNOTATION_REFRESHED_BY),
+        owner: Owner::of(secret),
+        names_stores: document.names_stores(),
+    }
+}
+
+fn registry(key: &str, entry: &Entry, annotated: Option<Timestamp>) -> RegistryView {
+    let (username, expires_at, problem) = match entry {
+        Entry::Login(login) => {
+            // The annotation speaks of Amazon ECR logins only.
+            let annotated = annotated.filter(|_| login.username == "AWS");
+            let expires_at = Expiry::of(&login.password, annotated).at();
+            (Some(login.username.clone()), expires_at, None)
+        }
+        Entry::Empty => (
+            None,
+            None,
+            Some("no login: it was copied from a Docker config with a credential store".to_owned()),
+        ),
+        Entry::Broken(why) => (None, None, Some(why.clone())),
+    };
+    RegistryView {
+        key: key.to_owned(),
+        username,
+        expires_at,
+        problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use serde_json::json;
+
+    use super::*;
+
+    fn view_of(config: &serde_json::Value, annotations: serde_json::Value) -> PullSecretView {
+        let data = base64::engine::general_purpose::STANDARD.encode(config.to_string());
+        let secret = serde_json::from_value(json!({
+            "type": SECRET_TYPE,
+            "metadata": { "name": "regcred", "namespace": "shop", "annotations": annotations },
+            "data": { ".dockerconfigjson": data },
+        }))
+        .unwrap();
+        view(&secret)
+    }
+
+    #[test]
+    fn no_password_leaves_the_view() {
+        let seen = view_of(
+            &json!({ "auths": {
+                "h.example": { "username": "u", "password": "hunter2" },
+                "i.example": { "auth": "dTpodW50ZXIy" },
+            } }),
+            json!({}),
+        );
+        let text = format!("{seen:?}{}", serde_json::to_string(&seen).unwrap());
+        assert!(
+            !text.contains("hunter2") && !text.contains("dTpodW50ZXIy"),
+            "{text}"
+        );
+        assert_eq!(seen.registries[1].username.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn the_expiry_comes_from_the_password_before_the_annotation() {
+        let password = base64::engine::general_purpose::STANDARD
+            .encode(r#"{"payload":"x","datakey":"y","version":"2","type":"DATA_KEY","expiration":1795428000}"#);
+        let seen = view_of(
+            &json!({ "auths": {
+                "own.example": { "username": "AWS", "password": password },
+                "annotated.example": { "username": "AWS", "password": "opaque" },
+                "foreign.example": { "username": "u", "password": "opaque" },
+            } }),
+            json!({ ANNOTATION_EXPIRES_AT: "2026-11-23T22:00:00Z" }),
+        );
+        assert_eq!(
+            seen.expiry_of("own.example"),
+            Some("2026-11-23T10:00:00Z".parse().unwrap())
+        );
+        let annotated = "2026-11-23T22:00:00Z".parse().unwrap();
+        assert_eq!(seen.expiry_of("annotated.example"), Some(annotated));
+        assert_eq!(seen.expiry_of("foreign.example"), None);
+    }
+
+    #[test]
+    fn a_key_that_the_kubelet_ignores_is_named() {
+        let seen = view_of(
+            &json!({ "auths": { " h.example": { "auth": "dTpw" }, "g.example": {} } }),
+            json!({}),
+        );
+        assert!(
+            seen.registries[0]
+                .problem
+                .as_deref()
+                .unwrap()
+                .contains("no URL")
+        );
+        assert!(
+            seen.registries[1]
+                .problem
+                .as_deref()
+                .unwrap()
+                .contains("credential store")
+        );
+        assert_eq!(seen.entries_for("h.example/a:1").count(), 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! Letting the pods of a service account use the pull secret.
+//!
+//! `imagePullSecrets` of a `ServiceAccount` is an atomic list: a merge or apply patch would replace
+//! what others put there. A JSON Patch that tests the version it was computed for appends instead.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::{Cluster, ClusterError, FIELD_MANAGER};
+
+const MAX_ATTEMPTS: u32 = 5;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The secret was added.
+    Added,
+    /// The service account has it already.
+    Present,
+}
+
+/// Whether a service account names a pull secret. `None` when there is no such account.
+pub async fn names_secret(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    secret: &str,
+) -> Result<Option<bool>, ClusterError> {
+    let found = read(cluster, namespace, account).await?;
+    Ok(found.as_ref().map(|account| has(account, secret)))
+}
+
+/// Adds the pull secret to a service account, so that pods made from now on get it.
+///
+/// # Errors
+/// When there is no such account, or the API server refuses.
+pub async fn link(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    secret: &str,
+) -> Result<Link, ClusterError> {
+    let action =
+        || format!("add `{secret}` to service account `{account}` in namespace `{namespace}`");
+    let mut last_version = None;
+    for _ in 0..MAX_ATTEMPTS {
+        let Some(found) = read(cluster, namespace, account).await? else {
+            return Err(ClusterError::NotFound {
+                action: action(),
+                message: "there is no such service account".to_owned(),
+            });
+        };
+        if has(&found, secret) {
+            return Ok(Link::Present);
+        }
+        let patch = addition(&found, secret).map_err(|error| ClusterError::Protocol {
+            action: action(),
+            why: error.to_string(),
+        })?;
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match api(cluster, namespace)
+            .patch(account, &params, &patch)
+            .await
+        {
+            Ok(_) => return Ok(Link::Added),
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            // A `test` that does not hold is answered with 422. When nothing changed meanwhile it
+            // was another rule that refused.
+            Err(kube::Error::Api(status))
+                if status.code == 422 && last_version != found.metadata.resource_version => {}
+            Err(error) => return Err(cluster.explain(action(), &error)),
+        }
+        last_version = found.metadata.resource_version;
+    }
+    Err(ClusterError::Conflict {
+        action: action(),
+        attempts: MAX_ATTEMPTS,
+    })
+}
+
+fn addition(
+    account: &ServiceAccount,
+    secret: &str,
+) -> Result<Patch<ServiceAccount>, serde_json::Error> {
+    let version = account
+        .metadata
+        .resource_version
+        .as_deref()
+        .unwrap_or_default();
+    let entry = json!({ "name": secret });
+    let add = match &account.image_pull_secrets {
+        Some(_) => json!({ "op": "add", "path": "/imagePullSecrets/-", "value": entry }),
+        None => json!({ "op": "add", "path": "/imagePullSecrets", "value": [entry] }),
+    };
+    let operations = json!([
+        { "op": "test", "path": "/metadata/resourceVersion", "value": version },
+        add,
+    ]);
+    Ok(Patch::Json(serde_json::from_value(operations)?))
+}
+
+fn has(account: &ServiceAccount, secret: &str) -> bool {
+    account
+        .image_pull_secrets
+        .iter()
+        .flatten()
+        .any(|reference| reference.name == secret)
+}
+
+async fn read(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+) -> Result<Option<ServiceAccount>, ClusterError> {
+    api(cluster, namespace)
+        .get_opt(account)
+        .await
+        .map_err(|error| {
+            cluster.explain(
+                format!("read service account `{account}` in namespace `{namespace}`"),
+                &error,
+            )
+        })
+}
+
+fn api(cluster: &Cluster, namespace: &str) -> Api<ServiceAccount> {
+    Api::namespaced(cluster.client(), namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(value: serde_json::Value) -> ServiceAccount {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn operations(account: &ServiceAccount) -> serde_json::Value {
+        match addition(account, "regcred").unwrap() {
+            Patch::Json(patch) => serde_json::to_value(patch).unwrap(),
+            _ => unreachable!("a JSON Patch is made"),
+        }
+    }
+
+    #[test]
+    fn the_list_is_appended_to_or_made() {
+        let metadata = json!({ "resourceVersion": "7" });
+        let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": "7" });
+        assert_eq!(
+            operations(&account(json!({ "metadata": metadata }))),
+            json!([test, { "op": "add", "path": "/imagePullSecrets", "value": [{ "name": "regcred" }] }])
+        );
+        assert_eq!(
+            operations(&account(
+                json!({ "metadata": metadata, "imagePullSecrets": [{ "name": "other" }] })
+            )),
+            json!([test, { "op": "add", "path": "/imagePullSecrets/-", "value": { "name": "regcred" } }])
+        );
+    }
+}
