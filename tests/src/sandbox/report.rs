@@ -151,14 +151,13 @@ impl Report {
 
     /// Prints a line that is not a step, for example a heading.
     pub fn say(&self, text: impl Display) {
-        self.board.print(&mut self.board.lock(), &text.to_string());
+        print(&mut self.board.lock(), &text.to_string());
     }
 
     /// Prints something that people should know although work goes on.
     pub fn warn(&self, text: impl Display) {
         let mark = self.board.look.paint("33", "note");
-        self.board
-            .print(&mut self.board.lock(), &format!("{mark}  {text}"));
+        print(&mut self.board.lock(), &format!("{mark}  {text}"));
     }
 
     /// All steps that have ended so far, those without a line included.
@@ -224,32 +223,25 @@ impl Board {
         let Some(at) = state.live.iter().position(|live| live.id == id) else {
             return;
         };
-        let live = state.live.remove(at);
-        let elapsed = live.since.elapsed();
+        let ended = state.live.remove(at);
+        let elapsed = ended.since.elapsed();
         if !ok || elapsed >= INSTANT {
             let mark = if ok {
                 self.look.paint("32", "ok  ")
             } else {
                 self.look.paint("31", "FAIL")
             };
-            let line = format!("{mark}  {}  {}", live.label, duration(elapsed));
-            self.print(&mut state, &line);
+            let line = format!("{mark}  {}  {}", ended.label, duration(elapsed));
+            print(&mut state, &line);
         }
         state.timings.push(Timing {
-            label: live.label,
+            label: ended.label,
             elapsed,
             ok,
         });
         if state.live.is_empty() {
             erase(&mut state);
         }
-    }
-
-    fn print(&self, state: &mut State, line: &str) {
-        erase(state);
-        // Nobody can be told when stderr itself is gone.
-        let _ = writeln!(state.out, "{line}");
-        let _ = state.out.flush();
     }
 
     /// Draws the live line, or writes the heartbeat lines that are due.
@@ -267,7 +259,7 @@ impl Board {
         }
         let due = heartbeats(&mut state.live, now);
         for line in due {
-            self.print(state, &line);
+            print(state, &line);
         }
     }
 }
@@ -280,6 +272,13 @@ impl Look {
             text.to_owned()
         }
     }
+}
+
+fn print(state: &mut State, line: &str) {
+    erase(state);
+    // Nobody can be told when stderr itself is gone.
+    let _ = writeln!(state.out, "{line}");
+    let _ = state.out.flush();
 }
 
 fn erase(state: &mut State) {
@@ -305,12 +304,12 @@ fn live_line(live: &[Live], frame: usize, now: Instant) -> Option<String> {
     if shown.is_empty() {
         return None;
     }
-    let line = format!(
+    let text = format!(
         "{}     {}",
         SPINNER[frame % SPINNER.len()],
         shown.join(", ")
     );
-    Some(line.chars().take(LIVE_WIDTH).collect())
+    Some(text.chars().take(LIVE_WIDTH).collect())
 }
 
 fn heartbeats(live: &mut [Live], now: Instant) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! What can go wrong while a part is looked for, installed or built.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -58,6 +58,18 @@ pub enum SupplyError {
         /// What should exist.
         path: PathBuf,
     },
+}
+
+impl SupplyError {
+    /// For `map_err`: what was tried on which path, the reason to come.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
 }
 
 /// A part that could not be had on this machine, and what to do about it.

@@ -4,14 +4,27 @@
 //! machine has, what the cache folder has, what apt-get or pip can install, what Go can build.
 //! [`check`] says beforehand, without changing anything, what could not be had.
 
+mod apt;
+mod build;
+mod busybox;
 mod cache;
+mod child;
 mod ensure;
 mod error;
+mod go;
 mod item;
+mod machine;
+mod mirror;
+mod origin;
+mod pause;
+mod python;
+mod recipes;
 mod supplied;
+mod version;
 
 pub use cache::Cache;
 pub use ensure::{check, ensure, ensure_all};
 pub use error::{Missing, SupplyError};
 pub use item::Item;
+pub use pause::PAUSE_IMAGE;
 pub use supplied::{KubernetesProvider, Source, Supplied, Supplies};

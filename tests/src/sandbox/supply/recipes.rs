@@ -1,0 +1,148 @@
+//! The Go modules that the sandbox builds, at the versions that were tried together.
+
+use super::go::Recipe;
+
+/// The staging modules that Kubernetes requires at `v0.0.0`, and so must be replaced.
+const STAGING: &[&str] = &[
+    "k8s.io/api",
+    "k8s.io/apiextensions-apiserver",
+    "k8s.io/apimachinery",
+    "k8s.io/apiserver",
+    "k8s.io/cli-runtime",
+    "k8s.io/client-go",
+    "k8s.io/cloud-provider",
+    "k8s.io/cluster-bootstrap",
+    "k8s.io/code-generator",
+    "k8s.io/component-base",
+    "k8s.io/component-helpers",
+    "k8s.io/controller-manager",
+    "k8s.io/cri-api",
+    "k8s.io/cri-client",
+    "k8s.io/csi-translation-lib",
+    "k8s.io/dynamic-resource-allocation",
+    "k8s.io/endpointslice",
+    "k8s.io/externaljwt",
+    "k8s.io/kms",
+    "k8s.io/kube-aggregator",
+    "k8s.io/kube-controller-manager",
+    "k8s.io/kube-proxy",
+    "k8s.io/kube-scheduler",
+    "k8s.io/kubectl",
+    "k8s.io/kubelet",
+    "k8s.io/metrics",
+    "k8s.io/mount-utils",
+    "k8s.io/pod-security-admission",
+    "k8s.io/sample-apiserver",
+];
+
+/// Unstamped, Kubernetes calls itself v0.0.0-master and clients complain.
+const KUBERNETES_STAMPS: &[(&str, &str)] = &[
+    ("k8s.io/component-base/version.gitVersion", "v1.34.2"),
+    ("k8s.io/component-base/version.gitMajor", "1"),
+    ("k8s.io/component-base/version.gitMinor", "34"),
+];
+
+/// The five server commands of Kubernetes.
+pub(super) static KUBERNETES: Recipe = Recipe {
+    name: "kubernetes",
+    module: "k8s.io/kubernetes",
+    version: "1.34.2",
+    replaces: &[],
+    pinned: Some((STAGING, "0.34.2")),
+    stamps: KUBERNETES_STAMPS,
+    programs: &[
+        ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+        (
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-controller-manager",
+        ),
+        ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+        ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+        ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+    ],
+};
+
+/// kubectl, apart from the server commands because most machines have one.
+pub(super) static KUBECTL: Recipe = Recipe {
+    name: "kubectl",
+    module: "k8s.io/kubernetes",
+    version: "1.34.2",
+    replaces: &[],
+    pinned: Some((STAGING, "0.34.2")),
+    stamps: KUBERNETES_STAMPS,
+    programs: &[("k8s.io/kubernetes/cmd/kubectl", "kubectl")],
+};
+
+/// buildx, which Debian does not package.
+pub(super) static BUILDX: Recipe = Recipe {
+    name: "buildx",
+    module: "github.com/docker/buildx",
+    version: "0.29.1",
+    replaces: &[],
+    pinned: None,
+    stamps: &[("github.com/docker/buildx/version.Version", "v0.29.1")],
+    programs: &[("github.com/docker/buildx/cmd/buildx", "docker-buildx")],
+};
+
+/// krew, for the test that installs the plugin.
+pub(super) static KREW: Recipe = Recipe {
+    name: "krew",
+    module: "sigs.k8s.io/krew",
+    version: "0.4.4",
+    replaces: &[],
+    pinned: None,
+    stamps: &[("sigs.k8s.io/krew/internal/version.gitTag", "v0.4.4")],
+    programs: &[("sigs.k8s.io/krew/cmd/krew", "krew")],
+};
+
+/// The credential helper of AWS, the peer for side-by-side figures.
+pub(super) static ECR_LOGIN: Recipe = Recipe {
+    name: "amazon-ecr-credential-helper",
+    module: "github.com/awslabs/amazon-ecr-credential-helper/ecr-login",
+    version: "0.12.0",
+    replaces: &[],
+    pinned: None,
+    stamps: &[(
+        "github.com/awslabs/amazon-ecr-credential-helper/ecr-login/version.Version",
+        "0.12.0",
+    )],
+    programs: &[(
+        "github.com/awslabs/amazon-ecr-credential-helper/ecr-login/cli/docker-credential-ecr-login",
+        "docker-credential-ecr-login",
+    )],
+};
+
+/// The newest kubernetes provider whose module can be built by itself. The file's place makes the
+/// build's folder a filesystem mirror of Terraform.
+pub(super) static KUBERNETES_PROVIDER: Recipe = Recipe {
+    name: "terraform-provider-kubernetes",
+    module: "github.com/hashicorp/terraform-provider-kubernetes",
+    version: super::item::STAND_IN,
+    replaces: &[
+        (
+            "github.com/go-openapi/spec",
+            "github.com/go-openapi/spec",
+            "0.19.5",
+        ),
+        ("k8s.io/cli-runtime", "k8s.io/cli-runtime", "0.19.1"),
+        ("k8s.io/client-go", "k8s.io/client-go", "0.19.1"),
+        (
+            "github.com/Azure/go-autorest/autorest",
+            "github.com/tombuildsstuff/go-autorest/autorest",
+            "0.10.1-0.20200416184303-d4e299a3c04a",
+        ),
+        (
+            "github.com/moby/term",
+            "github.com/moby/term",
+            "0.0.0-20200507123241-dbdd9cc6608d",
+        ),
+        // The host of this one is gone.
+        ("vbom.ml/util", "github.com/fvbommel/util", "0.0.3"),
+    ],
+    pinned: None,
+    stamps: &[],
+    programs: &[(
+        "github.com/hashicorp/terraform-provider-kubernetes",
+        super::mirror::STAND_IN_FILE,
+    )],
+};
