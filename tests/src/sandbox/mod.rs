@@ -1,4 +1,30 @@
 //! The sandbox: the whole hybrid on one machine, in namespaces of its own.
+//!
+//! Namespaces are Linux through and through: elsewhere there is only a command that says so.
 
+#![cfg(target_os = "linux")]
+
+pub mod certificates;
+pub mod cli;
+pub mod endpoints;
+pub mod environment;
+pub mod error;
+pub mod gate;
+pub mod http;
+pub mod kubeconfig;
+pub mod layout;
+pub mod lock;
+pub mod machine;
+pub mod node;
+pub mod parts;
+pub mod prerequisites;
+pub mod processes;
 pub mod report;
+pub mod supervisor;
 pub mod supply;
+pub mod verbs;
+
+pub use endpoints::Endpoints;
+pub use environment::Environment;
+pub use error::SandboxError;
+pub use layout::Layout;

@@ -1,0 +1,75 @@
+//! The AWS side: the emulator, the registry, and the ECR front before both.
+
+use super::build::{Bench, text};
+use super::containers;
+use crate::sandbox::SandboxError;
+use crate::sandbox::endpoints::{AWS_PORT, MOTO_PORT, REGISTRY_ADDRESS, REGISTRY_PORT};
+use crate::sandbox::supervisor::{PartSpec, Readiness};
+use crate::sandbox::supply::Item;
+
+pub(super) const MOTO: &str = "moto";
+pub(super) const REGISTRY: &str = "docker-registry";
+pub(super) const FRONT: &str = "ecr-front";
+
+pub(super) fn moto(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
+    let mut part = bench
+        .service(MOTO, bench.path(Item::Moto)?)
+        .args(["--host", "127.0.0.1", "--port", &MOTO_PORT.to_string()])
+        .ready(Readiness::Http {
+            port: MOTO_PORT,
+            path: "/moto-api/data.json".to_owned(),
+        });
+    // It keeps nothing that could be lost.
+    part.stop_within = 1;
+    Ok(part)
+}
+
+pub(super) fn registry(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
+    let data = bench.data("registry")?;
+    let settings = serde_json::json!({
+        "version": 0.1,
+        "log": { "level": "warn", "accesslog": { "disabled": true } },
+        "storage": {
+            "filesystem": { "rootdirectory": text(&data) },
+            "delete": { "enabled": true }
+        },
+        "http": { "addr": format!("127.0.0.1:{REGISTRY_PORT}") }
+    });
+    // JSON is YAML as well.
+    let settings = bench.settings("registry.yml", &settings.to_string())?;
+    let mut part = bench
+        .service(REGISTRY, bench.path(Item::DockerRegistry)?)
+        .args(["serve", &text(&settings)])
+        .ready(Readiness::Http {
+            port: REGISTRY_PORT,
+            path: "/v2/".to_owned(),
+        });
+    part.stop_within = 2;
+    Ok(part)
+}
+
+pub(super) fn front(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
+    let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
+    let state = bench.data("front")?;
+    let (certificate, key) = containers::registry_certificate();
+    let mut part = bench
+        .service(FRONT, &exe)
+        .args(["front"])
+        .args(["--api-listen", &format!("127.0.0.1:{AWS_PORT}")])
+        .args(["--registry-listen", &REGISTRY_ADDRESS.to_string()])
+        .args(["--moto", &format!("http://127.0.0.1:{MOTO_PORT}")])
+        .args(["--registry", &format!("http://127.0.0.1:{REGISTRY_PORT}")])
+        .args([
+            "--tls-cert",
+            &bench.pki(&certificate),
+            "--tls-key",
+            &bench.pki(&key),
+        ])
+        .args(["--state-dir", &text(&state)])
+        .after(&[MOTO, REGISTRY])
+        .ready(Readiness::Tcp(([127, 0, 0, 1], AWS_PORT).into()))
+        .ready(Readiness::Tcp(REGISTRY_ADDRESS));
+    // It tells a new emulator what the old one knew, when it starts.
+    part.restart_with = vec![MOTO.to_owned()];
+    Ok(part)
+}

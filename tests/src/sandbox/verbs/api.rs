@@ -1,0 +1,1 @@
+//! `api`: faults and delays of AWS calls, and their counts.

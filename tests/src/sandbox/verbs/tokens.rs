@@ -1,0 +1,1 @@
+//! `tokens`: the life of the tokens that the ECR front gives out.

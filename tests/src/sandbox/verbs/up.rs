@@ -1,0 +1,211 @@
+//! `up`: from whatever there is to a running sandbox.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+
+use super::status;
+use crate::sandbox::error::log_tail;
+use crate::sandbox::lock::Lock;
+use crate::sandbox::processes::ProcessRecord;
+use crate::sandbox::report::{Report, Step, duration};
+use crate::sandbox::supervisor::{self, Event, PartSpec, Supervisor};
+use crate::sandbox::supply::{self, Item, Supplies};
+use crate::sandbox::{
+    Environment, Layout, SandboxError, certificates, gate, kubeconfig, machine, node, parts,
+    prerequisites,
+};
+
+/// How many lines of a log an error shows.
+const TAIL: usize = 12;
+
+/// Brings the sandbox up, or heals it, or says that there is nothing to do.
+pub fn up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
+    let begun = Instant::now();
+    prerequisites::root()?;
+    if status::all_running(layout) {
+        report.say(format!(
+            "The sandbox is up in `{}`.",
+            layout.state().display()
+        ));
+        return Ok(());
+    }
+    prerequisites::check(layout, &parts::ITEMS)?;
+    let _lock = Lock::take(layout, |holder| {
+        report.say(format!(
+            "Another command works on the sandbox ({holder}); waiting for it."
+        ));
+    })?;
+    let supplies = supply::ensure_all(&parts::ITEMS, layout.cache(), report)?;
+    bring_up(layout, &supplies, report)?;
+    report.say(format!(
+        "The sandbox is up in `{}` after {}.",
+        layout.state().display(),
+        duration(begun.elapsed())
+    ));
+    Ok(())
+}
+
+fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(), SandboxError> {
+    let environment = Environment::new(layout)?;
+    let fresh_certificates = certificates::ensure(layout)?;
+    let running = Supervisor::find(layout).filter(|_| !fresh_certificates);
+    if running.is_none() {
+        clean_up(layout, report)?;
+    }
+    lay_out(layout, supplies)?;
+    let specs = parts::build(layout, supplies)?;
+    let supervisor = match running {
+        Some(supervisor) => supervisor,
+        None => report.step("machine", || supervisor::launch(layout, &environment))?,
+    };
+    gate::ensure(layout, &environment)?;
+    let since = Timestamp::now();
+    let fresh = start(&supervisor, specs, report)?;
+    let kubelet = fresh.iter().any(|name| name == parts::KUBELET);
+    report.step("node is Ready", || {
+        node::wait_ready(layout, kubelet.then_some(since))
+    })
+}
+
+/// Starts the parts, with a line for each; returns those that were not running before.
+fn start(
+    supervisor: &Supervisor,
+    specs: Vec<PartSpec>,
+    report: &Report,
+) -> Result<Vec<String>, SandboxError> {
+    let logs: HashMap<String, _> = specs
+        .iter()
+        .map(|spec| (spec.name.clone(), spec.log.clone()))
+        .collect();
+    let mut steps: HashMap<String, Step> = HashMap::new();
+    let mut fresh = Vec::new();
+    let mut failures = Vec::new();
+    supervisor.start(specs, |event| match event {
+        Event::Starting { part } => {
+            steps.insert(part.clone(), report.begin(part));
+        }
+        Event::Ready {
+            part, fresh: new, ..
+        } => {
+            if let Some(step) = steps.remove(&part) {
+                step.done();
+            }
+            if new {
+                fresh.push(part);
+            }
+        }
+        Event::Failed { part, why } => {
+            // One that was never begun failed for another's sake.
+            if let Some(step) = steps.remove(&part) {
+                step.failed();
+            }
+            failures.push((part, why));
+        }
+        _ => {}
+    })?;
+    // The first one is the cause of those that follow.
+    match failures.into_iter().next() {
+        None => Ok(fresh),
+        Some((part, why)) => {
+            let log = logs.get(&part).cloned().unwrap_or_default();
+            Err(SandboxError::Part {
+                part,
+                why,
+                tail: log_tail(&log, TAIL),
+                log,
+            })
+        }
+    }
+}
+
+/// Ends what an earlier run has left, so that the next machine finds nothing in its way.
+pub(super) fn clean_up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
+    let patience = Duration::from_secs(10);
+    if let Some(record) = ProcessRecord::read(&layout.supervisor_record())
+        && record.is_alive()
+        && !record.end(Signal::KILL, patience)
+    {
+        return Err(SandboxError::Supervisor {
+            why: format!("(process {}) cannot be killed", record.pid),
+            tail: String::new(),
+            log: layout.log("supervisor"),
+        });
+    }
+    gate::close(layout);
+    for group in machine::remove_cgroups() {
+        report.warn(format!(
+            "The control group `{}` is still in use.",
+            group.display()
+        ));
+    }
+    // Sockets and records of processes that are gone.
+    remove_dir(&layout.run())
+}
+
+pub(super) fn remove_dir(dir: &Path) -> Result<(), SandboxError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(SandboxError::io("remove", dir)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Folders and files that the parts and their users expect.
+fn lay_out(layout: &Layout, supplies: &Supplies) -> Result<(), SandboxError> {
+    for dir in [
+        layout.run(),
+        layout.log_dir(),
+        layout.etc(),
+        layout.home(),
+        layout.aws(),
+        layout.docker_config().join("cli-plugins"),
+        layout.tokens(),
+    ] {
+        fs::create_dir_all(&dir).map_err(SandboxError::io("create", &dir))?;
+    }
+    // Keys, tokens and the cluster's data are root's own.
+    fs::set_permissions(layout.state(), fs::Permissions::from_mode(0o700))
+        .map_err(SandboxError::io("protect", layout.state()))?;
+    kubeconfig::write(layout)?;
+    write_once(&layout.docker_config().join("config.json"), "{}\n")?;
+    write_once(
+        &layout.aws().join("config"),
+        "[default]\nregion = eu-central-1\n",
+    )?;
+    write_once(&layout.aws().join("credentials"), "")?;
+    link(
+        supplies.path(Item::Buildx)?,
+        &layout
+            .docker_config()
+            .join("cli-plugins")
+            .join("docker-buildx"),
+    )
+}
+
+/// People and tests may change these; they are not put back.
+fn write_once(path: &Path, content: &str) -> Result<(), SandboxError> {
+    if path.exists() {
+        return Ok(());
+    }
+    fs::write(path, content).map_err(SandboxError::io("write", path))
+}
+
+fn link(target: &Path, name: &Path) -> Result<(), SandboxError> {
+    if fs::read_link(name).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    match fs::remove_file(name) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(SandboxError::io("remove", name)(error));
+        }
+        _ => {}
+    }
+    symlink(target, name).map_err(SandboxError::io("link", name))
+}
