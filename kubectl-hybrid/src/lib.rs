@@ -8,5 +8,6 @@ pub mod commands;
 pub mod diagnosis;
 pub mod docker;
 pub mod project;
+pub mod registry;
 pub mod terraform;
 pub mod ui;

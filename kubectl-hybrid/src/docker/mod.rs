@@ -1,1 +1,30 @@
-//! Docker through its own CLI: the engine, builds, pushes and platforms.
+//! Docker through its own CLI: the engine, logins, builds, pushes and platforms.
+//!
+//! Users' builders, contexts and other credential helpers apply, because it is their CLI that runs.
+
+pub mod build;
+pub mod command;
+pub mod content;
+mod context;
+pub mod engine;
+#[cfg(unix)]
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod helper;
+pub mod ignore;
+pub mod login;
+pub mod overlay;
+pub mod platform;
+pub mod push;
+pub mod push_error;
+pub mod surroundings;
+
+pub use build::{BuildError, BuildRequest, Builder, BuilderKind, Built, Source};
+pub use command::{Command, CommandError, Finished};
+pub use content::{ContentError, ContentTag, State};
+pub use engine::{Docker, Engine, EngineError};
+pub use login::{Login, LoginError};
+pub use platform::Platform;
+pub use push::{Pushed, push};
+pub use push_error::{PushError, PushFailure};
+pub use surroundings::Surroundings;

@@ -1,0 +1,678 @@
+//! One runner for child processes: output, log file, time limit, and an end for the whole group.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::surroundings::Surroundings;
+
+/// How many of the last lines are kept for a failure.
+const TAIL_LINES: usize = 20;
+
+/// The longest line that is kept, in bytes; the log file has it whole.
+const TAIL_LINE_BYTES: usize = 4096;
+
+/// The largest standard output that is kept, in bytes; the log file has it whole.
+const STDOUT_BYTES: usize = 16 << 20;
+
+/// How long output is awaited after the child itself has ended, when a grandchild holds the pipe.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What is told each line that the child prints.
+pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A child process to run.
+#[derive(Clone)]
+pub struct Command {
+    program: PathBuf,
+    args: Vec<Argument>,
+    env: Vec<(OsString, Option<OsString>)>,
+    cwd: Option<PathBuf>,
+    log: Option<PathBuf>,
+    stdin: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+    on_line: Option<OnLine>,
+}
+
+#[derive(Clone)]
+struct Argument {
+    value: OsString,
+    /// What messages show in its place.
+    shown: Option<String>,
+}
+
+/// What a child that succeeded left.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Its standard output, bytes that are not UTF-8 replaced.
+    pub stdout: String,
+    /// The last lines of both streams.
+    pub tail: Vec<String>,
+    /// How long it ran.
+    pub elapsed: Duration,
+}
+
+/// Why a child did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It could not be started.
+    #[error("cannot start `{command}`: {source}")]
+    Start {
+        /// The command line, without values that are nobody's business.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ended with another status than 0.
+    #[error("{0}")]
+    Failed(Box<Failure>),
+    /// It was ended because it took too long.
+    #[error("`{command}` did not end within {} s", after.as_secs())]
+    TimedOut {
+        /// The command line.
+        command: String,
+        /// The time it had.
+        after: Duration,
+    },
+    /// Its output or its status could not be read.
+    #[error("lost touch with `{command}`: {source}")]
+    Lost {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its log file could not be written.
+    #[error("cannot write the log file {}: {source}", path.display())]
+    Log {
+        /// The log file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl CommandError {
+    /// The child's failure, when it ran and failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// A child that ended with another status than 0.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The command line, without values that are nobody's business.
+    pub command: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// The last lines of both streams, about 20.
+    pub tail: Vec<String>,
+    /// Where the whole output is, when it was kept.
+    pub log: Option<PathBuf>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` failed ({})", self.command, self.status)?;
+        match self.tail.iter().rev().find(|line| !line.trim().is_empty()) {
+            Some(last) => write!(f, ": {}", last.trim()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Command {
+    /// A child that runs this program, found already.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            log: None,
+            stdin: None,
+            timeout: None,
+            on_line: None,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, value: impl Into<OsString>) -> Self {
+        self.args.push(Argument {
+            value: value.into(),
+            shown: None,
+        });
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(self, values: impl IntoIterator<Item = A>) -> Self {
+        values.into_iter().fold(self, Self::arg)
+    }
+
+    /// Adds an argument that messages show in another form. Not for secrets: the argument itself
+    /// is visible to everyone who can list processes.
+    #[must_use]
+    pub fn arg_shown_as(mut self, value: impl Into<OsString>, shown: impl Into<String>) -> Self {
+        self.args.push(Argument {
+            value: value.into(),
+            shown: Some(shown.into()),
+        });
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Applies changes to the child's environment; `None` removes the variable.
+    #[must_use]
+    pub fn env_changes(mut self, changes: &[(OsString, Option<OsString>)]) -> Self {
+        self.env.extend_from_slice(changes);
+        self
+    }
+
+    /// Runs the child in this folder.
+    #[must_use]
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(folder.into());
+        self
+    }
+
+    /// Writes both streams into this file, which starts empty; missing folders are made.
+    #[must_use]
+    pub fn log(mut self, file: impl Into<PathBuf>) -> Self {
+        self.log = Some(file.into());
+        self
+    }
+
+    /// Gives the child this on its standard input; without it the input is empty.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Ends the child when it takes longer.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Tells each line of both streams as it comes.
+    #[must_use]
+    pub fn on_line(mut self, tell: OnLine) -> Self {
+        self.on_line = Some(tell);
+        self
+    }
+
+    /// The command line for messages.
+    pub fn display(&self) -> String {
+        let name = self.program.file_stem().unwrap_or(self.program.as_os_str());
+        let mut line = name.to_string_lossy().into_owned();
+        for argument in &self.args {
+            line.push(' ');
+            match &argument.shown {
+                Some(shown) => line.push_str(shown),
+                None => line.push_str(&argument.value.to_string_lossy()),
+            }
+        }
+        line
+    }
+
+    /// Runs the child to its end. Dropping the future ends the child and its children at once, and
+    /// waits until the child is gone.
+    pub async fn run(&self) -> Result<Finished, CommandError> {
+        match self.timeout {
+            None => self.run_to_end().await,
+            Some(after) => tokio::time::timeout(after, self.run_to_end())
+                .await
+                .unwrap_or_else(|_| {
+                    Err(CommandError::TimedOut {
+                        command: self.display(),
+                        after,
+                    })
+                }),
+        }
+    }
+
+    async fn run_to_end(&self) -> Result<Finished, CommandError> {
+        let started = Instant::now();
+        let transcript = Mutex::new(Transcript::new(self)?);
+        let mut group = Group::start(self)?;
+        let (stdin, stdout, stderr) = group.streams();
+        let output = async {
+            let feed = async {
+                if let (Some(mut pipe), Some(bytes)) = (stdin, &self.stdin) {
+                    // A child that does not read its input is judged by its status.
+                    let _ = pipe.write_all(bytes).await;
+                }
+            };
+            let ((), out, err) = tokio::join!(
+                feed,
+                copy_lines(stdout, &transcript, true),
+                copy_lines(stderr, &transcript, false)
+            );
+            out.and(err)
+        };
+        tokio::pin!(output);
+        let lost = |source| CommandError::Lost {
+            command: self.display(),
+            source,
+        };
+        let status = tokio::select! {
+            done = &mut output => {
+                done.map_err(lost)?;
+                group.wait().await.map_err(lost)?
+            }
+            status = group.wait() => {
+                if let Ok(done) = tokio::time::timeout(DRAIN, &mut output).await {
+                    done.map_err(lost)?;
+                }
+                status.map_err(lost)?
+            }
+        };
+        let transcript = std::mem::take(&mut *lock(&transcript));
+        if let (Some(source), Some(path)) = (transcript.log_error, &self.log) {
+            return Err(CommandError::Log {
+                path: path.clone(),
+                source,
+            });
+        }
+        let stdout = String::from_utf8_lossy(&transcript.stdout).into_owned();
+        let tail = Vec::from(transcript.tail);
+        if status.success() {
+            Ok(Finished {
+                stdout,
+                tail,
+                elapsed: started.elapsed(),
+            })
+        } else {
+            Err(CommandError::Failed(Box::new(Failure {
+                command: self.display(),
+                status,
+                stdout,
+                tail,
+                log: self.log.clone(),
+            })))
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment and the standard input may hold what nobody should read.
+        f.debug_tuple("Command").field(&self.display()).finish()
+    }
+}
+
+/// A program by its bare name, or nothing when it is not on `PATH`.
+pub fn program_on_path(surroundings: &Surroundings, name: &str) -> Option<PathBuf> {
+    surroundings.find_program(OsStr::new(name))
+}
+
+/// What both streams leave behind, line by line so that they do not mix within one.
+#[derive(Default)]
+struct Transcript {
+    log: Option<File>,
+    log_error: Option<io::Error>,
+    stdout: Vec<u8>,
+    tail: VecDeque<String>,
+    on_line: Option<OnLine>,
+}
+
+impl Transcript {
+    fn new(command: &Command) -> Result<Self, CommandError> {
+        let log = match &command.log {
+            None => None,
+            Some(path) => Some(create(path).map_err(|source| CommandError::Log {
+                path: path.clone(),
+                source,
+            })?),
+        };
+        Ok(Self {
+            log,
+            on_line: command.on_line.clone(),
+            ..Self::default()
+        })
+    }
+
+    fn add(&mut self, line: &[u8], is_stdout: bool) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.write_all(line)
+        {
+            // The child goes on: what it does matters more than its log until it has ended.
+            self.log_error = Some(error);
+            self.log = None;
+        }
+        if is_stdout && self.stdout.len() + line.len() <= STDOUT_BYTES {
+            self.stdout.extend_from_slice(line);
+        }
+        let kept = &line[..line.len().min(TAIL_LINE_BYTES)];
+        let text = String::from_utf8_lossy(kept);
+        let text = text.trim_end();
+        if text.is_empty() {
+            return;
+        }
+        if self.tail.len() == TAIL_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(text.to_owned());
+        if let Some(tell) = &self.on_line {
+            tell(text);
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    File::create(path)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn copy_lines(
+    stream: Option<impl AsyncRead + Unpin>,
+    transcript: &Mutex<Transcript>,
+    is_stdout: bool,
+) -> io::Result<()> {
+    let Some(mut stream) = stream else {
+        return Ok(());
+    };
+    let mut pending = Vec::new();
+    let mut chunk = vec![0; 16 << 10];
+    loop {
+        let read = stream.read(&mut chunk).await?;
+        if read == 0 {
+            break;
+        }
+        pending.extend_from_slice(&chunk[..read]);
+        let mut lines = pending.as_slice();
+        while let Some(end) = lines.iter().position(|&b| b == b'\n') {
+            lock(transcript).add(&lines[..=end], is_stdout);
+            lines = &lines[end + 1..];
+        }
+        let rest = pending.len() - lines.len();
+        pending.drain(..rest);
+    }
+    if !pending.is_empty() {
+        lock(transcript).add(&pending, is_stdout);
+    }
+    Ok(())
+}
+
+/// A child at the head of its own process group, so that what it started ends with it.
+struct Group {
+    child: tokio::process::Child,
+    ended: bool,
+}
+
+impl Group {
+    fn start(command: &Command) -> Result<Self, CommandError> {
+        let mut process = tokio::process::Command::new(&command.program);
+        process
+            .args(command.args.iter().map(|argument| &argument.value))
+            .stdin(if command.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, value) in &command.env {
+            match value {
+                Some(value) => process.env(name, value),
+                None => process.env_remove(name),
+            };
+        }
+        if let Some(folder) = &command.cwd {
+            process.current_dir(folder);
+        }
+        #[cfg(unix)]
+        process.process_group(0);
+        match process.spawn() {
+            Ok(child) => Ok(Self {
+                child,
+                ended: false,
+            }),
+            Err(source) => Err(CommandError::Start {
+                command: command.display(),
+                source,
+            }),
+        }
+    }
+
+    fn streams(
+        &mut self,
+    ) -> (
+        Option<tokio::process::ChildStdin>,
+        Option<tokio::process::ChildStdout>,
+        Option<tokio::process::ChildStderr>,
+    ) {
+        (
+            self.child.stdin.take(),
+            self.child.stdout.take(),
+            self.child.stderr.take(),
+        )
+    }
+
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.ended = true;
+        Ok(status)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+        if self.ended {
+            return;
+        }
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        let Some(pid) = pid else { return };
+        // A Docker client that dies closes its session, and the engine drops the work with it:
+        // nothing is gained by asking politely first.
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        // Seen to its end, so that no child outlives its command; reaped by the line after.
+        let _ = rustix::process::waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        );
+        let _ = self.child.try_wait();
+    }
+}
+
+#[cfg(not(unix))]
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The plugins of a Docker client end by themselves when it is gone.
+            let _ = self.child.start_kill();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        Command::new("/bin/sh").arg("-c").arg(script)
+    }
+
+    #[tokio::test]
+    async fn output_goes_to_the_caller_and_into_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("logs/web.log");
+        let done = sh("echo out; echo err >&2; printf last")
+            .log(&log)
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(done.stdout, "out\nlast");
+        let text = std::fs::read_to_string(log).unwrap();
+        for line in ["out\n", "err\n", "last"] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_the_status_and_the_last_lines() {
+        let error = sh("for i in $(seq 1 50); do echo line $i; done; echo broken >&2; exit 3")
+            .run()
+            .await
+            .unwrap_err();
+        let failure = error.failure().unwrap();
+        assert_eq!(failure.status.code(), Some(3));
+        assert_eq!(failure.tail.len(), TAIL_LINES);
+        assert!(failure.tail.iter().any(|line| line == "broken"));
+        assert!(failure.stdout.starts_with("line 1\n"));
+    }
+
+    #[tokio::test]
+    async fn a_message_shows_the_masked_form_of_an_argument() {
+        let error = Command::new("/bin/sh")
+            .args(["-c", "exit 1", "build"])
+            .arg_shown_as("PASSWORD=hunter2", "PASSWORD=…")
+            .run()
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("PASSWORD=…"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let error = Command::new("/nowhere/docker")
+            .arg("version")
+            .run()
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot start `docker version`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn input_reaches_the_child_and_a_deaf_child_is_no_error() {
+        let done = Command::new("/bin/cat").stdin("hello").run().await.unwrap();
+        assert_eq!(done.stdout, "hello");
+        sh("exec <&-; exit 0")
+            .stdin(vec![b'x'; 1 << 20])
+            .run()
+            .await
+            .unwrap();
+    }
+
+    fn is_alive(pid: &str) -> bool {
+        std::process::Command::new("/bin/sh")
+            .args(["-c", &format!("kill -0 {pid} 2>/dev/null")])
+            .status()
+            .unwrap()
+            .success()
+    }
+
+    async fn until_written(file: &Path) -> String {
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_run_ends_the_child_and_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, grandchild) = (folder.path().join("own"), folder.path().join("grandchild"));
+        let command = sh(&format!(
+            "sleep 600 & echo $! > {}; echo $$ > {}; wait",
+            grandchild.display(),
+            own.display()
+        ));
+        let started = async { (until_written(&own).await, until_written(&grandchild).await) };
+        let (own, grandchild) = tokio::select! {
+            result = command.run() => panic!("ended by itself: {result:?}"),
+            pids = started => pids,
+        };
+        assert!(!is_alive(&own), "the child is still there");
+        // The grandchild is reaped by whoever inherits it; dead or defunct, it runs no more.
+        let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
+        assert!(
+            state.is_empty() || state.contains(") Z "),
+            "the grandchild still runs: {state}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_child_that_takes_too_long_is_ended() {
+        let before = Instant::now();
+        let error = sh("sleep 600")
+            .timeout(Duration::from_millis(50))
+            .run()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+        assert!(before.elapsed() < Duration::from_mins(1));
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_holds_the_pipe_does_not_hold_the_command() {
+        let before = Instant::now();
+        let done = sh("echo done; sleep 20 & exit 0").run().await.unwrap();
+        assert_eq!(done.stdout, "done\n");
+        assert!(before.elapsed() < Duration::from_secs(15));
+    }
+
+    #[tokio::test]
+    async fn each_line_is_told_as_it_comes() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&lines);
+        sh("echo one; echo two")
+            .on_line(Arc::new(move |line| {
+                told.lock().unwrap().push(line.to_owned());
+            }))
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(*lines.lock().unwrap(), ["one", "two"]);
+    }
+}
