@@ -1,1 +1,31 @@
 //! Amazon ECR tokens: which identity, which cache, which registry.
+//!
+//! [`cache::TokenSource`] is the way in: it gives a token for a [`host::Registry`], from where it is
+//! kept while it is fresh, and from AWS when it is not. [`command::run`] is the same as Docker's
+//! credential helper. Nothing here knows of Kubernetes or Terraform, and nothing prints but the
+//! command, to the streams that it is given.
+
+pub mod aws;
+pub mod aws_error;
+pub mod aws_files;
+pub mod ca_bundle;
+pub mod cache;
+pub mod choice;
+pub mod command;
+pub mod docker_config;
+pub mod envelope;
+pub mod environment;
+pub mod error;
+mod failure_note;
+pub mod host;
+pub mod identity;
+pub mod key;
+mod lock;
+pub mod log;
+mod mint;
+mod private_files;
+pub mod protocol;
+pub mod secret;
+pub mod settings;
+pub mod store;
+pub mod token;

@@ -1,0 +1,406 @@
+//! Look up, and only when there is nothing fresh, mint: the order is the product.
+//!
+//! The key is computed from files and environment, so a hit resolves no credential, loads no SDK,
+//! and opens no connection. It works while an SSO session has expired, offline, and in a few
+//! milliseconds.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::aws_error::{AwsError, Cause};
+use crate::aws_files::AwsFiles;
+use crate::choice::{Choice, Reason, Wish};
+use crate::envelope::Envelope;
+use crate::environment::Environment;
+use crate::error::TokenError;
+use crate::failure_note;
+use crate::host::{Registry, Service};
+use crate::identity::chosen_profile;
+use crate::key::Key;
+use crate::lock::{Asked, Lock};
+use crate::log::Log;
+use crate::mint::{self, Order};
+use crate::settings::{Settings, SettingsError};
+use crate::store::{StoreKind, Stores};
+use crate::token::Token;
+
+/// How long a call waits for another process that is minting the same token.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How long one `get` may take in all, unless `HYBRID_TIMEOUT` says otherwise.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a mint may take, within that.
+const MINT: Duration = Duration::from_secs(15);
+
+/// The most hosts that are remembered beside one token, newest first.
+const MOST_HOSTS: usize = 32;
+
+/// Gives out tokens, from the cache while they are fresh and from AWS when they are not.
+pub struct TokenSource {
+    environment: Environment,
+    settings: Result<Settings, SettingsError>,
+    wish: Wish,
+    minimum_life: Duration,
+}
+
+/// Everything about a token that is known before it is looked for.
+#[derive(Debug)]
+pub struct Plan {
+    /// The identity, and why this one.
+    pub choice: Choice,
+    /// Where the token is kept.
+    pub key: Key,
+    /// The configured endpoint, which then goes before the registry's own.
+    pub endpoint: Option<String>,
+}
+
+impl TokenSource {
+    /// A source that follows the environment of this process and the settings file.
+    pub fn from_environment() -> Self {
+        Self::new(Environment::of_process())
+    }
+
+    /// A source that plans by the given environment. A mint itself always reads the process's own.
+    pub fn new(environment: Environment) -> Self {
+        let settings = Settings::read(&environment);
+        Self {
+            environment,
+            settings,
+            wish: Wish::default(),
+            minimum_life: Duration::ZERO,
+        }
+    }
+
+    /// Uses this AWS profile, whatever the environment and the settings say.
+    #[must_use]
+    pub fn with_profile(mut self, profile: impl Into<String>) -> Self {
+        self.wish.profile = Some(profile.into());
+        self
+    }
+
+    /// Assumes this role on top of the identity, and mints as that role.
+    #[must_use]
+    pub fn with_role(mut self, role_arn: impl Into<String>) -> Self {
+        self.wish.role_arn = Some(role_arn.into());
+        self
+    }
+
+    /// Asks for tokens with at least this much life left. A kept token with less is renewed. When
+    /// renewing fails, or AWS gives shorter lives, a token with less life is still given out: ask
+    /// [`Token::expires_at`].
+    #[must_use]
+    pub fn minimum_life(mut self, life: Duration) -> Self {
+        self.minimum_life = life;
+        self
+    }
+
+    /// A token for a registry. Blocks while AWS is asked.
+    pub fn token(&self, registry: &Registry) -> Result<Token, TokenError> {
+        let started = Timestamp::now();
+        let clock = Instant::now();
+        let plan = self.plan(registry)?;
+        let stores = self.stores()?;
+        let kept = stores.load(&plan.key, started);
+        if let Some(envelope) = &kept
+            && envelope.token.is_fresh(started, self.minimum_life)
+        {
+            self.remember_host(&stores, &plan, envelope, registry);
+            return Ok(envelope.token.clone());
+        }
+        let renewed = self.renew(registry, &plan, &stores, kept.as_ref(), started, clock);
+        match (renewed, kept) {
+            // What is kept serves until it really expires, and never after.
+            (Err(error), Some(envelope)) if envelope.token.is_alive(Timestamp::now()) => {
+                self.log()
+                    .line(|| format!("renewing failed, the kept token serves on: {error}"));
+                Ok(envelope.token)
+            }
+            (renewed, _) => renewed,
+        }
+    }
+
+    /// The identity, key, and endpoint for a registry, from files and environment alone.
+    pub fn plan(&self, registry: &Registry) -> Result<Plan, TokenError> {
+        let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        let files = AwsFiles::read(&self.environment);
+        let choice = Choice::make(&self.environment, &files, settings, registry, &self.wish)?;
+        let endpoint = endpoint(&self.environment, &files, &choice, registry.service());
+        let key = Key::new(
+            &choice.identity,
+            registry.service(),
+            registry.region(),
+            endpoint.as_deref(),
+        );
+        Ok(Plan {
+            choice,
+            key,
+            endpoint,
+        })
+    }
+
+    /// The live tokens of the identities that are in use now, as host and entry. Offline.
+    ///
+    /// A host whose token another identity asked for is left out: a `get` of it would not find that
+    /// token.
+    pub fn kept(&self) -> Vec<(String, Envelope)> {
+        let now = Timestamp::now();
+        let entries = self.entries();
+        let mut kept: Vec<(String, Envelope)> = Vec::new();
+        for (_, key, envelope) in entries {
+            for host in &envelope.hosts {
+                let is_ours = Registry::parse(host)
+                    .and_then(|registry| self.plan(&registry).ok())
+                    .is_some_and(|plan| plan.key == key);
+                let is_new = kept.iter().all(|(other, _)| other != host);
+                if is_ours && is_new && envelope.token.is_alive(now) {
+                    kept.push((host.clone(), envelope.clone()));
+                }
+            }
+        }
+        kept.sort_by(|(one, _), (other, _)| one.cmp(other));
+        kept
+    }
+
+    /// Every entry of every store, dead ones and those of other identities too.
+    pub fn entries(&self) -> Vec<(&'static str, Key, Envelope)> {
+        self.stores()
+            .map_or_else(|_| Vec::new(), |stores| stores.entries())
+    }
+
+    /// Forgets the token that a registry would be given, and any other that it once was.
+    pub fn forget(&self, registry: &Registry) {
+        let Ok(stores) = self.stores() else { return };
+        if let Ok(plan) = self.plan(registry) {
+            stores.delete(&plan.key);
+        }
+        for (_, key, envelope) in stores.entries() {
+            if envelope.hosts.iter().any(|host| host == registry.host()) {
+                stores.delete(&key);
+            }
+        }
+    }
+
+    /// Forgets every token. Says how many there were.
+    pub fn forget_all(&self) -> usize {
+        self.stores().map_or(0, |stores| stores.clear())
+    }
+
+    /// The stores in use, in the order in which they are tried.
+    pub fn store_names(&self) -> Result<Vec<&'static str>, TokenError> {
+        Ok(self.stores()?.names())
+    }
+
+    /// The log of this source.
+    pub fn log(&self) -> Log {
+        let settings = self.settings.as_ref().ok();
+        Log::of(&self.environment, settings.and_then(Settings::log))
+    }
+
+    /// The environment that this source follows.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    fn stores(&self) -> Result<Stores, SettingsError> {
+        let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        let kind: StoreKind = settings.store(&self.environment)?;
+        Ok(Stores::of(kind, &self.environment, self.log()))
+    }
+
+    fn renew(
+        &self,
+        registry: &Registry,
+        plan: &Plan,
+        stores: &Stores,
+        kept: Option<&Envelope>,
+        started: Timestamp,
+        clock: Instant,
+    ) -> Result<Token, TokenError> {
+        let deadline = self.deadline();
+        let folder = self.environment.cache_folder();
+        let mut lock = match Lock::ask(folder.as_deref(), &plan.key) {
+            Asked::Free(lock) => Some(lock),
+            Asked::Impossible => {
+                self.log()
+                    .line(|| "no place for a lock file: minting without".to_owned());
+                None
+            }
+            // Someone is renewing already, and what is kept still serves.
+            Asked::Taken(_) if let Some(envelope) = kept => return Ok(envelope.token.clone()),
+            Asked::Taken(waiting) => waiting.wait(PATIENCE.min(deadline / 2)),
+        };
+        // Whoever held the lock before may have minted, or found out that there is no point.
+        if let Some(envelope) = stores.load(&plan.key, Timestamp::now())
+            && envelope.token.is_fresh(Timestamp::now(), self.minimum_life)
+        {
+            self.remember_host(stores, plan, &envelope, registry);
+            return Ok(envelope.token);
+        }
+        if let Some(lock) = &mut lock
+            && let Some(error) = failure_note::read(&lock.read_note(), started)
+        {
+            return Err(error);
+        }
+        let limit = MINT.min(deadline.saturating_sub(clock.elapsed()));
+        let minted = mint_checked(registry, plan, limit);
+        self.log().line(|| match &minted {
+            Ok(token) => format!(
+                "minted for {registry} as {}, expires {}",
+                plan.choice.identity,
+                token.expires_at()
+            ),
+            Err(error) => format!("minting for {registry} failed: {error}"),
+        });
+        match &minted {
+            Ok(token) => {
+                let mut hosts = kept.map_or_else(Vec::new, |kept| kept.hosts.clone());
+                add_host(&mut hosts, registry);
+                let envelope = Envelope {
+                    token: token.clone(),
+                    hosts,
+                    identity: plan.choice.identity.to_string(),
+                };
+                stores.save(&plan.key, &envelope, Timestamp::now());
+            }
+            Err(error) => {
+                if let Some(lock) = &mut lock {
+                    lock.leave_note(&failure_note::write(error, Timestamp::now()));
+                }
+            }
+        }
+        minted
+    }
+
+    fn deadline(&self) -> Duration {
+        self.environment
+            .var("HYBRID_TIMEOUT")
+            .and_then(|text| text.trim().trim_end_matches('s').parse().ok())
+            .map_or(DEADLINE, |seconds: u64| {
+                Duration::from_secs(seconds.clamp(1, 3600))
+            })
+    }
+
+    /// Notes that one more host uses a token, so that `list` can name it. Once for each host.
+    fn remember_host(
+        &self,
+        stores: &Stores,
+        plan: &Plan,
+        envelope: &Envelope,
+        registry: &Registry,
+    ) {
+        let mut envelope = envelope.clone();
+        if add_host(&mut envelope.hosts, registry) {
+            stores.save(&plan.key, &envelope, Timestamp::now());
+            self.log()
+                .line(|| format!("{registry} shares a kept token"));
+        }
+    }
+}
+
+/// Mints, and checks the account where it was what the identity was chosen for.
+fn mint_checked(registry: &Registry, plan: &Plan, limit: Duration) -> Result<Token, TokenError> {
+    let order = Order {
+        identity: &plan.choice.identity,
+        registry,
+        has_endpoint: plan.endpoint.is_some(),
+    };
+    let token = mint::mint(order, limit)?;
+    if let Reason::OnlyProfile { account } = &plan.choice.reason
+        && let Some(minted) = token.account()
+        && minted != account
+    {
+        let identity = &plan.choice.identity;
+        let detail = format!("{identity} acts in account {minted}, not in {account}");
+        let doing = format!("get an ECR token for {registry}");
+        return Err(AwsError::new(Cause::WrongAccount, doing, detail).into());
+    }
+    Ok(token)
+}
+
+/// Adds a host if it is new, and says whether it was.
+fn add_host(hosts: &mut Vec<String>, registry: &Registry) -> bool {
+    if hosts.iter().any(|host| host == registry.host()) {
+        return false;
+    }
+    hosts.insert(0, registry.host().to_owned());
+    hosts.truncate(MOST_HOSTS);
+    true
+}
+
+/// The endpoint that is configured for the service, by the SDK's rules: the service's variable, the
+/// general one, the profile's `services` section, the profile itself.
+fn endpoint(
+    environment: &Environment,
+    files: &AwsFiles,
+    choice: &Choice,
+    service: Service,
+) -> Option<String> {
+    if environment.is_on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        return None;
+    }
+    let (variable, section) = match service {
+        Service::Private => ("AWS_ENDPOINT_URL_ECR", "ecr"),
+        Service::Public => ("AWS_ENDPOINT_URL_ECR_PUBLIC", "ecr_public"),
+    };
+    let chosen = chosen_profile(environment);
+    let profile = choice.identity.profile().or(chosen.as_deref());
+    environment
+        .var(variable)
+        .or_else(|| environment.var("AWS_ENDPOINT_URL"))
+        .or_else(|| {
+            files
+                .endpoint_url(profile.unwrap_or("default"), section)
+                .map(str::to_owned)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(variables: &[(&str, &str)], host: &str) -> Key {
+        let source = TokenSource::new(Environment::given(variables.iter().copied()));
+        source.plan(&Registry::parse(host).unwrap()).unwrap().key
+    }
+
+    const KEYS: [(&str, &str); 2] = [
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+    ];
+
+    #[test]
+    fn one_principal_has_one_token_for_all_registries_of_a_region() {
+        let one = key(&KEYS, "111122223333.dkr.ecr.eu-west-1.amazonaws.com");
+        let other = key(&KEYS, "444455556666.dkr.ecr.eu-west-1.amazonaws.com");
+        let dual_stack = key(&KEYS, "444455556666.dkr-ecr.eu-west-1.on.aws");
+        assert_eq!(one, other);
+        assert_eq!(one, dual_stack);
+    }
+
+    #[test]
+    fn region_service_endpoint_and_identity_each_make_another_token() {
+        let host = "111122223333.dkr.ecr.us-east-1.amazonaws.com";
+        let base = key(&KEYS, host);
+        let other_region = key(&KEYS, "111122223333.dkr.ecr.us-east-2.amazonaws.com");
+        let public = key(&KEYS, "public.ecr.aws");
+        let endpoint = [KEYS[0], KEYS[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+        let endpoint = key(&endpoint, host);
+        let identity = key(&[("AWS_ACCESS_KEY_ID", "AKID2"), KEYS[1]], host);
+        for other in [other_region, public, endpoint, identity] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn the_deadline_is_read_from_the_environment_and_bounded() {
+        let deadline = |value: &str| {
+            let environment = Environment::given([("HYBRID_TIMEOUT", value)]);
+            TokenSource::new(environment).deadline()
+        };
+        assert_eq!(deadline("5"), Duration::from_secs(5));
+        assert_eq!(deadline("0"), Duration::from_secs(1));
+        assert_eq!(deadline("soon"), DEADLINE);
+    }
+}

@@ -1,0 +1,538 @@
+//! Which AWS identity a call will use, found from files and environment alone.
+//!
+//! The rules and their order are those of the AWS SDK for Rust: keys in the environment, then the
+//! profile, then a web identity, then the container, then the instance. The answer names the
+//! identity as it was declared (SSO account and role, role chain, key id, process), never by the
+//! short-lived key that it will be given. That is what makes a cache hit possible before any
+//! credential was resolved, and what keeps the tokens of two roles apart.
+
+use std::fmt;
+
+use crate::aws_files::{AwsFiles, Section};
+use crate::environment::Environment;
+
+/// The identity that a call will use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Where its credentials come from.
+    pub source: Source,
+    /// A role to assume on top, which no file declares.
+    pub role_arn: Option<String>,
+}
+
+/// Where credentials come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A profile of the shared AWS files.
+    Profile {
+        /// The profile's name.
+        name: String,
+        /// What the chain of profiles begins with.
+        base: Base,
+        /// The roles assumed from there, in order.
+        roles: Vec<Role>,
+    },
+    /// No profile: the environment, the container, or the instance.
+    Ambient(Base),
+}
+
+/// The first credentials of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// Keys in environment variables.
+    EnvironmentKeys {
+        /// The access key id: public, and stable for as long as these keys are.
+        access_key_id: String,
+    },
+    /// Keys in a profile.
+    Keys {
+        /// The access key id.
+        access_key_id: String,
+    },
+    /// An account and role of IAM Identity Center.
+    Sso {
+        /// The `[sso-session]` in use; `None` for the older form without one.
+        session: Option<String>,
+        /// The portal that people log in to.
+        start_url: String,
+        /// The account.
+        account: String,
+        /// The role's name.
+        role: String,
+    },
+    /// The session of `aws login`.
+    LoginSession {
+        /// The ARN of who logged in.
+        arn: String,
+    },
+    /// A command that prints credentials.
+    Process {
+        /// The command line; it may hold secrets, so it is hashed, never shown.
+        command: String,
+    },
+    /// A role for the bearer of a token file.
+    WebIdentity {
+        /// The role.
+        role_arn: String,
+    },
+    /// The credentials endpoint of a container.
+    Container {
+        /// The endpoint.
+        uri: String,
+    },
+    /// The role of the machine, from its metadata service.
+    Instance {
+        /// The machine's name, so that two machines with one home folder are told apart.
+        machine: String,
+    },
+}
+
+/// A role in a chain of profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+/// Why the identity cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// The named profile is in neither file.
+    #[error("The AWS profile `{name}` does not exist{}.", known_profiles(.known))]
+    ProfileMissing {
+        /// The profile that was asked for.
+        name: String,
+        /// The profiles that exist.
+        known: Vec<String>,
+    },
+    /// A profile refers to something that is not there or contradicts itself.
+    #[error("The AWS profile `{name}` cannot be used: {why}.")]
+    ProfileInvalid {
+        /// The profile.
+        name: String,
+        /// What is wrong, as a clause.
+        why: String,
+    },
+    /// The profile wants a code from a person, which a credential helper cannot ask for.
+    #[error(
+        "The AWS profile `{name}` asks for an MFA code (`mfa_serial`), and a credential helper cannot ask for one."
+    )]
+    NeedsMfa {
+        /// The profile.
+        name: String,
+    },
+    /// There is nothing to log in with.
+    #[error(
+        "There are no AWS credentials: no keys in the environment, no usable profile, and no role of a container or an instance."
+    )]
+    NoCredentials,
+    /// Several profiles would do for the account of a registry.
+    #[error("Several AWS profiles are for account {account}: {}.", .profiles.join(", "))]
+    Ambiguous {
+        /// The registry's account.
+        account: String,
+        /// The profiles.
+        profiles: Vec<String>,
+    },
+}
+
+impl IdentityError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::ProfileMissing { .. } => {
+                Some("Set AWS_PROFILE to one of them, or run: aws configure sso".to_owned())
+            }
+            Self::ProfileInvalid { name, .. } => {
+                Some(format!("See the section of `{name}` in ~/.aws/config"))
+            }
+            Self::NeedsMfa { name } => Some(format!(
+                "Use a profile whose `credential_process` or SSO session handles MFA in place of `{name}`"
+            )),
+            Self::NoCredentials => Some("Set AWS_PROFILE, or run: aws configure sso".to_owned()),
+            Self::Ambiguous { .. } => Some(
+                "Set AWS_PROFILE to the one to use, or name it in the settings file".to_owned(),
+            ),
+        }
+    }
+}
+
+fn known_profiles(known: &[String]) -> String {
+    match known {
+        [] => " (there are none)".to_owned(),
+        _ if known.len() > 12 => format!(" (there are {} others)", known.len()),
+        _ => format!(" (there are: {})", known.join(", ")),
+    }
+}
+
+impl Identity {
+    /// The identity of the default chain, as the SDK would choose it.
+    pub fn resolve(environment: &Environment) -> Result<Self, IdentityError> {
+        Self::resolve_with(environment, &AwsFiles::read(environment))
+    }
+
+    /// Like [`Identity::resolve`], with the files already read.
+    pub fn resolve_with(
+        environment: &Environment,
+        files: &AwsFiles,
+    ) -> Result<Self, IdentityError> {
+        if let Some(base) = environment_keys(environment) {
+            return Ok(Self::of(Source::Ambient(base)));
+        }
+        let chosen = chosen_profile(environment);
+        let name = chosen.as_deref().unwrap_or("default");
+        match Self::of_profile(environment, files, name) {
+            // A profile that only sets a region lets the rest of the chain have its turn.
+            Err(IdentityError::NoCredentials) => {}
+            Err(IdentityError::ProfileMissing { .. }) if chosen.is_none() => {}
+            found => return found,
+        }
+        let base = web_identity(environment)
+            .or_else(|| container(environment))
+            .or_else(|| instance(environment));
+        base.map(|base| Self::of(Source::Ambient(base)))
+            .ok_or(IdentityError::NoCredentials)
+    }
+
+    /// The identity of one profile, whatever the environment would prefer.
+    ///
+    /// `NoCredentials` means that the profile exists and holds none.
+    pub fn of_profile(
+        environment: &Environment,
+        files: &AwsFiles,
+        name: &str,
+    ) -> Result<Self, IdentityError> {
+        let (base, roles) = chain(environment, files, name)?;
+        Ok(Self::of(Source::Profile {
+            name: name.to_owned(),
+            base,
+            roles,
+        }))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            role_arn: None,
+        }
+    }
+
+    /// The same identity, with one more role assumed on top.
+    #[must_use]
+    pub fn assuming(mut self, role_arn: &str) -> Self {
+        self.role_arn = Some(role_arn.to_owned());
+        self
+    }
+
+    /// The profile that is in use, if one is.
+    pub fn profile(&self) -> Option<&str> {
+        match &self.source {
+            Source::Profile { name, .. } => Some(name),
+            Source::Ambient(_) => None,
+        }
+    }
+
+    /// What the chain begins with.
+    pub fn base(&self) -> &Base {
+        match &self.source {
+            Source::Profile { base, .. } | Source::Ambient(base) => base,
+        }
+    }
+
+    /// The account that this identity acts in, where its declaration says so.
+    pub fn account(&self) -> Option<&str> {
+        let of_role = |arn: &str| arn.split(':').nth(4).map(str::len) == Some(12);
+        let last_role = self.role_arn.as_deref().or_else(|| match &self.source {
+            Source::Profile { roles, .. } => roles.last().map(|role| role.arn.as_str()),
+            Source::Ambient(_) => None,
+        });
+        if let Some(arn) = last_role.filter(|arn| of_role(arn)) {
+            return arn.split(':').nth(4);
+        }
+        match self.base() {
+            Base::Sso { account, .. } => Some(account),
+            Base::WebIdentity { role_arn: arn } | Base::LoginSession { arn } => {
+                arn.split(':').nth(4).filter(|part| part.len() == 12)
+            }
+            _ => None,
+        }
+    }
+
+    /// The parts that tell this identity from any other, for hashing. The profile's name is not one
+    /// of them: two names for one SSO role share a token.
+    pub(crate) fn parts(&self) -> Vec<&str> {
+        let mut parts = match self.base() {
+            Base::EnvironmentKeys { access_key_id } | Base::Keys { access_key_id } => {
+                vec!["keys", access_key_id]
+            }
+            Base::Sso {
+                start_url,
+                account,
+                role,
+                ..
+            } => vec!["sso", start_url, account, role],
+            Base::LoginSession { arn } => vec!["login", arn],
+            Base::Process { command } => vec!["process", command],
+            Base::WebIdentity { role_arn } => vec!["web-identity", role_arn],
+            Base::Container { uri } => vec!["container", uri],
+            Base::Instance { machine } => vec!["instance", machine],
+        };
+        if let Source::Profile { roles, .. } = &self.source {
+            for role in roles {
+                let external_id = role.external_id.as_deref().unwrap_or_default();
+                parts.extend(["role", role.arn.as_str(), external_id]);
+            }
+        }
+        if let Some(arn) = &self.role_arn {
+            parts.extend(["role", arn.as_str(), ""]);
+        }
+        parts
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Ambient(base) => write!(f, "{base}")?,
+            Source::Profile { name, base, roles } => {
+                write!(f, "profile {name} ({base}")?;
+                for role in roles {
+                    write!(f, ", role {}", role.arn)?;
+                }
+                f.write_str(")")?;
+            }
+        }
+        match &self.role_arn {
+            Some(arn) => write!(f, ", assuming {arn}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnvironmentKeys { access_key_id } => {
+                write!(f, "access key {access_key_id} from the environment")
+            }
+            Self::Keys { access_key_id } => write!(f, "access key {access_key_id}"),
+            Self::Sso {
+                session: Some(session),
+                account,
+                role,
+                ..
+            } => write!(f, "SSO session {session}, account {account}, role {role}"),
+            Self::Sso {
+                start_url,
+                account,
+                role,
+                ..
+            } => write!(f, "SSO at {start_url}, account {account}, role {role}"),
+            Self::LoginSession { arn } => write!(f, "login session {arn}"),
+            Self::Process { .. } => f.write_str("credential process"),
+            Self::WebIdentity { role_arn } => write!(f, "web identity, role {role_arn}"),
+            Self::Container { .. } => f.write_str("container credentials"),
+            Self::Instance { .. } => f.write_str("instance role"),
+        }
+    }
+}
+
+/// The profile that the environment chooses, if it chooses one.
+pub fn chosen_profile(environment: &Environment) -> Option<String> {
+    environment
+        .var("AWS_PROFILE")
+        .or_else(|| environment.var("AWS_DEFAULT_PROFILE"))
+}
+
+/// Follows a profile to its first credentials, by the SDK's own rules.
+fn chain(
+    environment: &Environment,
+    files: &AwsFiles,
+    root: &str,
+) -> Result<(Base, Vec<Role>), IdentityError> {
+    let invalid = |name: &str, why: String| IdentityError::ProfileInvalid {
+        name: name.to_owned(),
+        why,
+    };
+    let mut visited: Vec<&str> = Vec::new();
+    let mut roles = Vec::new();
+    let mut name = root;
+    let base = loop {
+        let Some(profile) = files.profile(name) else {
+            return Err(match visited.last() {
+                None => IdentityError::ProfileMissing {
+                    name: name.to_owned(),
+                    known: files.profiles().map(|(name, _)| name.to_owned()).collect(),
+                },
+                Some(from) => invalid(
+                    from,
+                    format!("its `source_profile` is `{name}`, which does not exist"),
+                ),
+            });
+        };
+        if visited.contains(&name) {
+            return Err(invalid(
+                root,
+                format!("its role chain comes back to `{name}`"),
+            ));
+        }
+        visited.push(name);
+        // Behind the first link, keys win over a role.
+        if visited.len() > 1 && profile.contains_key("aws_access_key_id") {
+            break base_of(environment, files, name, profile)?;
+        }
+        let role = profile
+            .get("role_arn")
+            .filter(|_| !profile.contains_key("web_identity_token_file"));
+        let Some(arn) = role else {
+            break base_of(environment, files, name, profile)?;
+        };
+        if profile.contains_key("mfa_serial") {
+            return Err(IdentityError::NeedsMfa {
+                name: name.to_owned(),
+            });
+        }
+        roles.push(Role {
+            arn: arn.clone(),
+            external_id: profile.get("external_id").cloned(),
+        });
+        match (
+            profile.get("source_profile"),
+            profile.get("credential_source"),
+        ) {
+            (Some(_), Some(_)) => {
+                let why = "it has both `source_profile` and `credential_source`";
+                return Err(invalid(name, why.to_owned()));
+            }
+            (None, None) => {
+                let why =
+                    "it has a `role_arn`, but neither `source_profile` nor `credential_source`";
+                return Err(invalid(name, why.to_owned()));
+            }
+            (Some(source), None) if source != name => name = source,
+            _ => break base_of(environment, files, name, profile)?,
+        }
+    };
+    roles.reverse();
+    Ok((base, roles))
+}
+
+/// What a profile itself offers, in the SDK's order of preference.
+fn base_of(
+    environment: &Environment,
+    files: &AwsFiles,
+    name: &str,
+    profile: &Section,
+) -> Result<Base, IdentityError> {
+    let invalid = |why: &str| IdentityError::ProfileInvalid {
+        name: name.to_owned(),
+        why: why.to_owned(),
+    };
+    if let Some(source) = profile.get("credential_source") {
+        let base = match source.as_str() {
+            "Environment" => environment_keys(environment),
+            "EcsContainer" => container(environment),
+            "Ec2InstanceMetadata" => instance(environment),
+            _ => {
+                return Err(invalid(
+                    "its `credential_source` is none of Environment, EcsContainer, and Ec2InstanceMetadata",
+                ));
+            }
+        };
+        return base.ok_or_else(|| invalid("its `credential_source` offers no credentials here"));
+    }
+    if profile.contains_key("web_identity_token_file") {
+        let role_arn = profile
+            .get("role_arn")
+            .ok_or_else(|| invalid("it has a `web_identity_token_file`, but no `role_arn`"))?;
+        return Ok(Base::WebIdentity {
+            role_arn: role_arn.clone(),
+        });
+    }
+    if let Some(base) = sso(files, profile) {
+        return base.map_err(invalid);
+    }
+    if let Some(arn) = profile.get("login_session") {
+        return Ok(Base::LoginSession { arn: arn.clone() });
+    }
+    if let Some(command) = profile.get("credential_process") {
+        return Ok(Base::Process {
+            command: command.clone(),
+        });
+    }
+    match profile.get("aws_access_key_id") {
+        Some(access_key_id) => Ok(Base::Keys {
+            access_key_id: access_key_id.clone(),
+        }),
+        None => Err(IdentityError::NoCredentials),
+    }
+}
+
+fn sso(files: &AwsFiles, profile: &Section) -> Option<Result<Base, &'static str>> {
+    if !profile.keys().any(|key| key.starts_with("sso_")) {
+        return None;
+    }
+    let session = profile.get("sso_session");
+    let section = match session {
+        Some(session) => match files.sso_session(session) {
+            Some(section) => section,
+            None => return Some(Err("its `sso_session` has no section of its own")),
+        },
+        None => profile,
+    };
+    let (Some(start_url), Some(account), Some(role)) = (
+        section.get("sso_start_url"),
+        profile.get("sso_account_id"),
+        profile.get("sso_role_name"),
+    ) else {
+        return Some(Err(
+            "its SSO settings need `sso_start_url`, `sso_account_id`, and `sso_role_name`",
+        ));
+    };
+    Some(Ok(Base::Sso {
+        session: session.cloned(),
+        // The portal is the same with and without what follows its address.
+        start_url: start_url.trim_end_matches(['#', '/']).to_owned(),
+        account: account.clone(),
+        role: role.clone(),
+    }))
+}
+
+fn environment_keys(environment: &Environment) -> Option<Base> {
+    let access_key_id = environment.var("AWS_ACCESS_KEY_ID")?;
+    environment
+        .var("AWS_SECRET_ACCESS_KEY")
+        .map(|_| Base::EnvironmentKeys { access_key_id })
+}
+
+fn web_identity(environment: &Environment) -> Option<Base> {
+    environment.var("AWS_WEB_IDENTITY_TOKEN_FILE")?;
+    environment
+        .var("AWS_ROLE_ARN")
+        .map(|role_arn| Base::WebIdentity { role_arn })
+}
+
+fn container(environment: &Environment) -> Option<Base> {
+    environment
+        .var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        .or_else(|| environment.var("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+        .map(|uri| Base::Container { uri })
+}
+
+fn instance(environment: &Environment) -> Option<Base> {
+    if environment.is_on("AWS_EC2_METADATA_DISABLED") {
+        return None;
+    }
+    let machine = environment
+        .var("COMPUTERNAME")
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .unwrap_or_default();
+    Some(Base::Instance {
+        machine: machine.trim().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

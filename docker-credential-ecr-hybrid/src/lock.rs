@@ -1,0 +1,153 @@
+//! One mint for each key, however many processes ask.
+//!
+//! The lock is the operating system's own lock on a file, so that it goes with its holder: killing
+//! the holder frees it at once. Waiting is bounded, because a holder may also just be stopped.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::key::Key;
+use crate::private_files::{private, private_folder};
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+}
+
+/// What came of asking for a lock.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// It was free.
+    Free(Lock),
+    /// Another process has it.
+    Taken(Waiting),
+    /// There is no place for a lock file: go on without.
+    Impossible,
+}
+
+/// A lock that another process has.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    file: File,
+}
+
+impl Lock {
+    /// Asks for the lock of a key without waiting.
+    pub(crate) fn ask(folder: Option<&Path>, key: &Key) -> Asked {
+        let Some(file) = folder.and_then(|folder| open(folder, key)) else {
+            return Asked::Impossible;
+        };
+        match file.try_lock() {
+            Ok(()) => Asked::Free(Self { file }),
+            Err(std::fs::TryLockError::WouldBlock) => Asked::Taken(Waiting { file }),
+            Err(std::fs::TryLockError::Error(_)) => Asked::Impossible,
+        }
+    }
+
+    /// Leaves a note for those who wait: why the mint failed.
+    pub(crate) fn leave_note(&mut self, note: &str) {
+        let _ = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(note.as_bytes()));
+    }
+
+    /// The note of the holder before, if it left one.
+    pub(crate) fn read_note(&mut self) -> String {
+        let mut note = String::new();
+        let _ = self
+            .file
+            .rewind()
+            .and_then(|()| (&mut self.file).take(4096).read_to_string(&mut note));
+        note
+    }
+}
+
+impl Waiting {
+    /// Waits for the lock, but not longer than this.
+    pub(crate) fn wait(self, patience: Duration) -> Option<Lock> {
+        let (sender, receiver) = mpsc::channel();
+        // Taking a lock can only be waited for without end, so a thread does the waiting. One that
+        // comes too late finds nobody to hand the lock to, and lets it go.
+        let waiter = thread::Builder::new().spawn(move || {
+            if self.file.lock().is_ok() {
+                let _ = sender.send(Lock { file: self.file });
+            }
+        });
+        waiter.ok()?;
+        receiver.recv_timeout(patience).ok()
+    }
+}
+
+fn open(folder: &Path, key: &Key) -> Option<File> {
+    private_folder(folder).ok()?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    private(&mut options);
+    let path = folder.join(format!("{}.lock", key.as_str()));
+    options.open(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key::of_parts(&["lock"])
+    }
+
+    #[test]
+    fn a_second_asker_waits_until_the_first_lets_go_and_finds_its_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let ask = || Lock::ask(Some(folder.path()), &key());
+        let Asked::Free(mut first) = ask() else {
+            panic!("the lock is free");
+        };
+        let Asked::Taken(waiting) = ask() else {
+            panic!("the lock is taken");
+        };
+        let second = thread::spawn(move || waiting.wait(Duration::from_secs(30)));
+        first.leave_note("out of luck");
+        drop(first);
+        let mut second = second.join().unwrap().unwrap();
+        assert_eq!(second.read_note(), "out of luck");
+        second.leave_note("");
+        assert_eq!(second.read_note(), "");
+    }
+
+    #[test]
+    fn waiting_is_bounded_and_the_late_lock_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let ask = || Lock::ask(Some(folder.path()), &key());
+        let Asked::Free(first) = ask() else {
+            panic!("the lock is free");
+        };
+        let Asked::Taken(waiting) = ask() else {
+            panic!("the lock is taken");
+        };
+        let before = Instant::now();
+        assert!(waiting.wait(Duration::from_millis(50)).is_none());
+        assert!(before.elapsed() < Duration::from_secs(10));
+        drop(first);
+        let Asked::Taken(waiting) = ask() else { return };
+        assert!(waiting.wait(Duration::from_secs(30)).is_some());
+    }
+
+    #[test]
+    fn without_a_place_there_is_no_lock_and_no_error() {
+        assert!(matches!(Lock::ask(None, &key()), Asked::Impossible));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(
+            Lock::ask(Some(file.path()), &key()),
+            Asked::Impossible
+        ));
+    }
+}

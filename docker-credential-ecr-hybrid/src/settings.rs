@@ -1,0 +1,234 @@
+//! The settings file of the helper: which profile for which registry, which store, which log.
+//!
+//! ```toml
+//! store = "auto"
+//! log = "/tmp/helper.log"
+//!
+//! [[registry]]
+//! host = "111122223333.dkr.ecr.*.amazonaws.com"
+//! profile = "dev"
+//! role_arn = "arn:aws:iam::111122223333:role/pull"
+//! ```
+//!
+//! Most people have none, and then looking for it costs one failed `open`.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::environment::Environment;
+use crate::host::Registry;
+use crate::store::StoreKind;
+
+/// What the settings file says.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default, deserialize_with = "store_by_name")]
+    store: Option<StoreKind>,
+    log: Option<String>,
+    #[serde(default)]
+    registry: Vec<Rule>,
+}
+
+/// Which identity serves the registries that a pattern names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// A host name in which `*` stands for anything but a dot, or anything at all when alone.
+    pub host: String,
+    /// The AWS profile to use.
+    pub profile: Option<String>,
+    /// A role to assume, from that profile or from the default credentials.
+    pub role_arn: Option<String>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The file is there and cannot be read.
+    #[error("The settings file `{}` cannot be read: {why}.", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not, as a clause.
+        why: String,
+    },
+    /// A line makes no sense.
+    #[error("The settings file `{}` is wrong in line {line}: {why}.", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// What is wrong and what is allowed, as a clause.
+        why: String,
+    },
+    /// `HYBRID_STORE` names no store.
+    #[error("HYBRID_STORE is wrong: {why}.")]
+    Store {
+        /// What is wrong and what is allowed, as a clause.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// Reads the settings file, if there is one.
+    pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
+        let Some(path) = environment.settings_file() else {
+            return Ok(Self::default());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(Self::default())
+            }
+            Err(error) => Err(SettingsError::Unreadable {
+                path,
+                why: error.to_string(),
+            }),
+        }
+    }
+
+    fn parse(path: PathBuf, text: &str) -> Result<Self, SettingsError> {
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start).min(text.len());
+            let before = text.get(..start).unwrap_or_default();
+            SettingsError::Invalid {
+                path,
+                line: 1 + before.matches('\n').count(),
+                why: error.message().trim_end_matches('.').replace('\n', " "),
+            }
+        })
+    }
+
+    /// The store to use: `HYBRID_STORE`, else the settings', else `auto`.
+    ///
+    /// A set `AWS_ECR_DISABLE_CACHE`, as other helpers know it, means none.
+    pub fn store(&self, environment: &Environment) -> Result<StoreKind, SettingsError> {
+        if let Some(name) = environment.var("HYBRID_STORE") {
+            return name
+                .trim()
+                .parse()
+                .map_err(|error: crate::store::UnknownStore| SettingsError::Store {
+                    why: error.to_string().trim_end_matches('.').to_owned(),
+                });
+        }
+        if environment.var("AWS_ECR_DISABLE_CACHE").is_some() {
+            return Ok(StoreKind::None);
+        }
+        Ok(self.store.unwrap_or_default())
+    }
+
+    /// The log that the settings ask for.
+    pub fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+
+    /// The first rule whose pattern fits a registry.
+    pub fn rule(&self, registry: &Registry) -> Option<&Rule> {
+        self.registry
+            .iter()
+            .find(|rule| fits(&rule.host, registry.host()))
+    }
+}
+
+fn store_by_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<StoreKind>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Whether a pattern fits a host, label by label; `*` alone fits every host.
+fn fits(pattern: &str, host: &str) -> bool {
+    let same_count = pattern.split('.').count() == host.split('.').count();
+    pattern == "*"
+        || same_count
+            && pattern
+                .split('.')
+                .zip(host.split('.'))
+                .all(|(pattern, label)| label_fits(pattern.as_bytes(), label.as_bytes()))
+}
+
+fn label_fits(pattern: &[u8], label: &[u8]) -> bool {
+    match (pattern.split_first(), label.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => (0..=label.len()).any(|taken| label_fits(rest, &label[taken..])),
+        (Some((one, pattern)), Some((other, label))) => one == other && label_fits(pattern, label),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, SettingsError> {
+        Settings::parse(PathBuf::from("s.toml"), text)
+    }
+
+    #[test]
+    fn a_pattern_fits_label_by_label() {
+        let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+        let fitting = [
+            host,
+            "*",
+            "111122223333.dkr.ecr.*.amazonaws.com",
+            "1111*.dkr.ecr.eu-*-1.amazonaws.com",
+        ];
+        for pattern in fitting {
+            assert!(fits(pattern, host), "{pattern}");
+        }
+        for pattern in ["", "*.com", "1111.*", "2*.dkr.ecr.*.amazonaws.com"] {
+            assert!(!fits(pattern, host), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_is_taken() {
+        let settings = parse(
+            "[[registry]]\nhost = \"1*.dkr.ecr.*.amazonaws.com\"\nprofile = \"one\"\n\
+             [[registry]]\nhost = \"*\"\nprofile = \"rest\"\n",
+        )
+        .unwrap();
+        let rule = |host| {
+            let registry = Registry::parse(host).unwrap();
+            settings.rule(&registry).unwrap().profile.clone()
+        };
+        let one = rule("111122223333.dkr.ecr.eu-west-1.amazonaws.com");
+        assert_eq!(one.as_deref(), Some("one"));
+        assert_eq!(rule("public.ecr.aws").as_deref(), Some("rest"));
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_is_allowed() {
+        let message = |text| parse(text).unwrap_err().to_string();
+        let unknown = message("store = \"file\"\n\ncolour = 1\n");
+        assert!(
+            unknown.contains("line 3") && unknown.contains("`log`"),
+            "{unknown}"
+        );
+        let store = message("store = \"keychian\"\n");
+        assert!(
+            store.contains("line 1") && store.contains("auto"),
+            "{store}"
+        );
+        assert!(message("[[registry]]\nprofile = \"x\"\n").contains("host"));
+        assert!(message("=").contains("line 1"));
+    }
+
+    #[test]
+    fn the_environment_chooses_the_store_before_the_settings_do() {
+        let settings = parse("store = \"none\"").unwrap();
+        let store = |variables: &[(&str, &str)]| {
+            settings.store(&Environment::given(variables.iter().copied()))
+        };
+        assert_eq!(store(&[]), Ok(StoreKind::None));
+        assert_eq!(store(&[("HYBRID_STORE", "file")]), Ok(StoreKind::File));
+        assert!(store(&[("HYBRID_STORE", "flie")]).is_err());
+    }
+}

@@ -1,0 +1,236 @@
+//! The stores of this system, tried in order.
+
+use jiff::Timestamp;
+
+use super::file::FileStore;
+#[cfg(target_os = "linux")]
+use super::keyutils::KeyutilsStore;
+use super::kind::{Store, StoreError, StoreKind};
+use crate::envelope::Envelope;
+use crate::environment::Environment;
+use crate::key::Key;
+use crate::log::Log;
+
+/// The chosen stores. One that is missing or refuses passes its turn on, with a line in the log.
+pub struct Stores {
+    stores: Vec<Box<dyn Store + Send + Sync>>,
+    log: Log,
+}
+
+impl Stores {
+    /// The stores of a choice. `Auto` on Linux is the kernel's keyring, then a file.
+    pub fn of(kind: StoreKind, environment: &Environment, log: Log) -> Self {
+        let mut stores: Vec<Box<dyn Store + Send + Sync>> = Vec::new();
+        #[cfg(target_os = "linux")]
+        if matches!(kind, StoreKind::Auto | StoreKind::Keyutils) {
+            stores.push(Box::new(KeyutilsStore));
+        }
+        if matches!(kind, StoreKind::Auto | StoreKind::File)
+            && let Some(folder) = environment.cache_folder()
+        {
+            stores.push(Box::new(FileStore::new(folder)));
+        }
+        Self { stores, log }
+    }
+
+    #[cfg(test)]
+    fn given(stores: Vec<Box<dyn Store + Send + Sync>>) -> Self {
+        Self {
+            stores,
+            log: Log::off(),
+        }
+    }
+
+    /// The names of the stores, in the order in which they are tried.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.stores.iter().map(|store| store.name()).collect()
+    }
+
+    /// The entry of a key whose token is alive. What is corrupt, foreign, or dead is passed over.
+    pub fn load(&self, key: &Key, now: Timestamp) -> Option<Envelope> {
+        self.stores.iter().find_map(|store| {
+            let bytes = self.heard(store.load(key))??;
+            let envelope = Envelope::from_bytes(key, &bytes);
+            if envelope.is_none() {
+                let name = store.name();
+                self.log
+                    .line(|| format!("an entry in {name} is not ours or damaged: ignored"));
+            }
+            envelope.filter(|envelope| envelope.token.is_alive(now))
+        })
+    }
+
+    /// Keeps an entry in the first store that takes it, and nowhere else.
+    pub fn save(&self, key: &Key, envelope: &Envelope, now: Timestamp) {
+        let bytes = envelope.to_bytes(key);
+        let life = envelope.token.remaining_life(now);
+        let mut kept = false;
+        for store in &self.stores {
+            if kept {
+                self.heard(store.delete(key));
+            } else if self.heard(store.save(key, &bytes, life)).is_some() {
+                kept = true;
+                let name = store.name();
+                self.log.line(|| format!("the token is kept in {name}"));
+            }
+        }
+    }
+
+    /// Removes an entry from every store.
+    pub fn delete(&self, key: &Key) {
+        for store in &self.stores {
+            self.heard(store.delete(key));
+        }
+    }
+
+    /// Every entry, dead ones too, with the name of its store. What cannot be read is left out.
+    pub fn entries(&self) -> Vec<(&'static str, Key, Envelope)> {
+        let mut entries = Vec::new();
+        for store in &self.stores {
+            for key in self.heard(store.keys()).unwrap_or_default() {
+                let bytes = self.heard(store.load(&key)).flatten();
+                if let Some(envelope) = bytes.and_then(|bytes| Envelope::from_bytes(&key, &bytes)) {
+                    entries.push((store.name(), key, envelope));
+                }
+            }
+        }
+        entries
+    }
+
+    /// Removes all that is kept, damaged entries included. Says how many there were.
+    pub fn clear(&self) -> usize {
+        let mut removed = 0;
+        for store in &self.stores {
+            for key in self.heard(store.keys()).unwrap_or_default() {
+                removed += usize::from(self.heard(store.delete(&key)).is_some());
+            }
+        }
+        removed
+    }
+
+    fn heard<T>(&self, result: Result<T, StoreError>) -> Option<T> {
+        result
+            .inspect_err(|error| self.log.line(|| error.to_string()))
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::token::Token;
+
+    type Shelf = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+    /// A store that can be told to refuse: no real one does so on demand.
+    struct Fake {
+        shelf: Shelf,
+        refuses: bool,
+    }
+
+    impl Store for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+
+        fn load(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+            let shelf = self.shelf.lock().unwrap();
+            Ok(shelf.get(key.as_str()).cloned().map(Zeroizing::new))
+        }
+
+        fn save(&self, key: &Key, bytes: &[u8], _life: Duration) -> Result<(), StoreError> {
+            if self.refuses {
+                return Err(StoreError::Failed {
+                    store: "fake",
+                    doing: "keep",
+                    why: "it was told to".into(),
+                });
+            }
+            let name = key.as_str().to_owned();
+            self.shelf.lock().unwrap().insert(name, bytes.to_vec());
+            Ok(())
+        }
+
+        fn delete(&self, key: &Key) -> Result<(), StoreError> {
+            self.shelf.lock().unwrap().remove(key.as_str());
+            Ok(())
+        }
+
+        fn keys(&self) -> Result<Vec<Key>, StoreError> {
+            let shelf = self.shelf.lock().unwrap();
+            Ok(shelf.keys().filter_map(|key| Key::from_text(key)).collect())
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn envelope() -> Envelope {
+        let password = Secret::new("p".into());
+        Envelope {
+            token: Token::new(password, at(0), at(43_200), None),
+            hosts: Vec::new(),
+            identity: String::new(),
+        }
+    }
+
+    fn two(first_refuses: bool) -> (Stores, Shelf, Shelf) {
+        let (first, second) = (Shelf::default(), Shelf::default());
+        let stores = Stores::given(vec![
+            Box::new(Fake {
+                shelf: first.clone(),
+                refuses: first_refuses,
+            }),
+            Box::new(Fake {
+                shelf: second.clone(),
+                refuses: false,
+            }),
+        ]);
+        (stores, first, second)
+    }
+
+    #[test]
+    fn a_store_that_refuses_passes_its_turn_on() {
+        let key = Key::of_parts(&["a"]);
+        let (stores, first, second) = two(true);
+        stores.save(&key, &envelope(), at(0));
+        assert!(first.lock().unwrap().is_empty());
+        assert_eq!(second.lock().unwrap().len(), 1);
+        assert!(stores.load(&key, at(1)).is_some());
+    }
+
+    #[test]
+    fn a_token_is_in_one_store_only() {
+        let key = Key::of_parts(&["a"]);
+        let (stores, _, second) = two(false);
+        let older = envelope().to_bytes(&key).to_vec();
+        second.lock().unwrap().insert(key.as_str().into(), older);
+        stores.save(&key, &envelope(), at(0));
+        assert!(second.lock().unwrap().is_empty());
+        assert_eq!(stores.entries().len(), 1);
+        assert_eq!(stores.clear(), 1);
+        assert!(stores.entries().is_empty());
+    }
+
+    #[test]
+    fn what_is_damaged_or_dead_is_passed_over() {
+        let key = Key::of_parts(&["a"]);
+        let (stores, first, second) = two(false);
+        first
+            .lock()
+            .unwrap()
+            .insert(key.as_str().into(), b"{".to_vec());
+        let good = envelope().to_bytes(&key).to_vec();
+        second.lock().unwrap().insert(key.as_str().into(), good);
+        assert!(stores.load(&key, at(1)).is_some());
+        assert!(stores.load(&key, at(50_000)).is_none());
+    }
+}
