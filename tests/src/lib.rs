@@ -1,4 +1,6 @@
 //! The sandbox and what the end-to-end tests share.
 
+pub mod digest;
 pub mod front;
+pub mod package;
 pub mod sandbox;

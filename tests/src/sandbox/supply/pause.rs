@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::{Cache, SupplyError, build, go};
+use crate::digest;
 
 /// The name under which the image is imported.
 pub const PAUSE_IMAGE: &str = "localhost/pause:1";
@@ -73,7 +73,7 @@ pub(super) fn make(go: &Path, cache: &Cache) -> Result<(), SupplyError> {
 /// An image of one layer with `/pause` in it, for the architecture that this program runs on.
 fn pack(program: &[u8]) -> std::io::Result<Vec<u8>> {
     let layer = tar_of(&[("pause", program, 0o755)])?;
-    let layer_id = hex(&Sha256::digest(&layer));
+    let layer_id = digest::sha256(&layer);
     let architecture = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
@@ -86,7 +86,7 @@ fn pack(program: &[u8]) -> std::io::Result<Vec<u8>> {
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer_id}")] },
     })
     .to_string();
-    let config_name = format!("{}.json", hex(&Sha256::digest(config.as_bytes())));
+    let config_name = format!("{}.json", digest::sha256(config.as_bytes()));
     let layer_name = format!("{layer_id}/layer.tar");
     let manifest =
         json!([{ "Config": config_name, "RepoTags": [PAUSE_IMAGE], "Layers": [layer_name] }])
@@ -109,14 +109,6 @@ fn tar_of(files: &[(&str, &[u8], u32)]) -> std::io::Result<Vec<u8>> {
         archive.append_data(&mut header, name, *content)?;
     }
     archive.into_inner()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -151,16 +143,13 @@ mod tests {
 
         let config_name = manifest[0]["Config"].as_str().unwrap();
         let config = &files[config_name].0;
-        assert_eq!(
-            config_name,
-            format!("{}.json", hex(&Sha256::digest(config)))
-        );
+        assert_eq!(config_name, format!("{}.json", digest::sha256(config)));
 
         let layer = &files[manifest[0]["Layers"][0].as_str().unwrap()].0;
         let config: serde_json::Value = serde_json::from_slice(config).unwrap();
         assert_eq!(
             config["rootfs"]["diff_ids"][0],
-            format!("sha256:{}", hex(&Sha256::digest(layer)))
+            format!("sha256:{}", digest::sha256(layer))
         );
         assert_eq!(unpack(layer)["pause"], (b"program".to_vec(), 0o755));
     }

@@ -1,0 +1,72 @@
+//! Makes the archive and the manifest for krew, for the platform at hand.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+use clap::Parser;
+use hybrid_tests::package::{self, Platform};
+
+/// Make the archive and the manifest for krew
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Folder with programs that are already built; without it they are built for release
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
+    /// Folder for the archive and the manifest
+    #[arg(long, value_name = "FOLDER", default_value = "dist")]
+    out: PathBuf,
+    /// Address below which the archive will be published
+    #[arg(long, value_name = "URL")]
+    release: String,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let binaries = match &arguments.binaries {
+        Some(folder) => folder.clone(),
+        None => build()?,
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let archive = package::pack(version, Platform::here(), &binaries, &arguments.out)?;
+    let text = package::manifest(version, &arguments.release, std::slice::from_ref(&archive));
+    let manifest = arguments.out.join("hybrid.yaml");
+    fs::write(&manifest, text)?;
+    println!("{}\n{}", archive.path.display(), manifest.display());
+    Ok(())
+}
+
+/// Builds both programs for release and gives the folder that they are in.
+fn build() -> Result<PathBuf, Box<dyn Error>> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "kubectl-hybrid",
+            "-p",
+            "docker-credential-ecr-hybrid",
+        ])
+        .status()?;
+    if !status.success() {
+        return Err("The programs could not be built.".into());
+    }
+    // This program is in `target/PROFILE/`, and so are they.
+    let target = env::current_exe()?
+        .parent()
+        .and_then(Path::parent)
+        .map(|target| target.join("release"))
+        .ok_or("The folder of the build cannot be told.")?;
+    Ok(target)
+}
