@@ -1,0 +1,82 @@
+mock_provider "kubernetes" {}
+
+variables {
+  namespace = "knowledge-repo-dev"
+  services = {
+    web = {
+      image      = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/knowledge-repo-dev/web:dev"
+      port       = 3000
+      node_port  = 30300
+      env        = { GREETING = "hello" }
+      secret_env = { PASSWORD = { secret = "web-secrets", key = "password" } }
+    }
+    worker = {
+      image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/knowledge-repo-dev/worker:dev"
+    }
+  }
+}
+
+run "a_deployment_never_waits_and_names_the_pull_secret" {
+  command = plan
+
+  assert {
+    condition = (
+      !kubernetes_deployment_v1.this["web"].wait_for_rollout
+      && kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].image_pull_secrets[0].name == "regcred"
+      && kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].name == "web"
+    )
+    error_message = "The deployment waits, or its pods cannot pull."
+  }
+}
+
+run "ports_bring_probes_and_a_service" {
+  command = plan
+
+  assert {
+    condition = (
+      kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].readiness_probe[0].http_get[0].port == "3000"
+      && kubernetes_service_v1.this["web"].spec[0].port[0].node_port == 30300
+      && length(kubernetes_deployment_v1.this["worker"].spec[0].template[0].spec[0].container[0].readiness_probe) == 0
+      && keys(kubernetes_service_v1.this) == ["web"]
+    )
+    error_message = "Probes or Services do not follow the ports."
+  }
+}
+
+run "env_is_plain_or_from_a_secret" {
+  command = plan
+
+  assert {
+    condition = (
+      kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].env[0].value == "hello"
+      && kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].env[1].value_from[0].secret_key_ref[0].name == "web-secrets"
+    )
+    error_message = "The environment of the container is not right."
+  }
+}
+
+run "the_service_account_is_made_unless_it_is_default" {
+  command = plan
+
+  variables {
+    service_account = "workloads"
+  }
+
+  assert {
+    condition     = kubernetes_service_account_v1.this[0].metadata[0].name == "workloads"
+    error_message = "The ServiceAccount is not made."
+  }
+}
+
+run "a_load_balancer_has_no_node_port_in_the_contract" {
+  command = plan
+
+  variables {
+    service_type = "LoadBalancer"
+  }
+
+  assert {
+    condition     = output.services["web"].node_port == null
+    error_message = "The node port of a load balancer is nobody's business."
+  }
+}

@@ -1,0 +1,178 @@
+variable "project" {
+  description = "The project's name. Repositories, the namespace, and roles are named after it."
+  type        = string
+
+  # The longest name made of it is that of a role, PROJECT-ENVIRONMENT-pull, at most 64 characters.
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$", var.project)) && !strcontains(var.project, "--")
+    error_message = "The project needs 1 to 30 lower case letters, digits, and single hyphens, with a letter first: ECR and Kubernetes refuse anything else."
+  }
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", terraform.workspace)) && length("${var.project}-${terraform.workspace}") <= 63
+    error_message = "The workspace becomes a part of the namespace \"${var.project}-${terraform.workspace}\": lower case letters, digits, and hyphens, at most 63 characters in all."
+  }
+}
+
+variable "environment" {
+  description = "The environment that the registry belongs to, for example dev. The workspace has the same name, or begins with it: dev-laptop1 is a personal workspace of dev."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9]{0,18}[a-z0-9])?$", var.environment)) && var.environment != "default"
+    error_message = "The environment needs 1 to 20 lower case letters and digits, with a letter first, and cannot be \"default\"."
+  }
+
+  # The environment is never "default", so that this refuses the workspace of that name too.
+  validation {
+    condition     = terraform.workspace == var.environment || startswith(terraform.workspace, "${var.environment}-")
+    error_message = "The workspace \"${terraform.workspace}\" does not belong to the environment \"${var.environment}\": it needs that name, or one that begins with \"${var.environment}-\". Either this is the wrong file of environments/, or the workspace is still to be made: terraform workspace new ${var.environment}"
+  }
+}
+
+variable "region" {
+  description = "The region of the registry."
+  type        = string
+}
+
+variable "kube_context" {
+  description = "The context of the local cluster. It has to be named, so that the current context of the day is never changed."
+  type        = string
+
+  validation {
+    condition = contains(var.allowed_contexts, var.kube_context) || can(regex(
+      "^(docker-desktop|docker-for-desktop|minikube|rancher-desktop|orbstack|colima(-.+)?|kind-.+|k3d-.+)$",
+      var.kube_context,
+    ))
+    error_message = "The context \"${var.kube_context}\" is not that of a local cluster (docker-desktop, minikube, rancher-desktop, orbstack, colima, kind-*, k3d-*). If it is meant, name it in allowed_contexts."
+  }
+}
+
+variable "allowed_contexts" {
+  description = "Contexts that may be used although their names are not those of local clusters. kubectl hybrid reads them from the contract."
+  type        = list(string)
+  default     = []
+}
+
+variable "kubeconfig" {
+  description = "The kubeconfig file that holds the context."
+  type        = string
+  default     = "~/.kube/config"
+}
+
+variable "services" {
+  description = "The services by name. Without a port a service gets neither a Service nor probes."
+  type = map(object({
+    port           = optional(number)
+    node_port      = optional(number)
+    replicas       = optional(number, 1)
+    health_path    = optional(string, "/")
+    tag_mutability = optional(string)
+    env            = optional(map(string), {})
+    secret_env     = optional(map(object({ secret = string, key = string })), {})
+    cpu            = optional(string, "50m")
+    memory         = optional(string, "128Mi")
+    non_root       = optional(bool, false)
+  }))
+
+  validation {
+    condition     = alltrue([for name in keys(var.services) : can(regex("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", name)) && !strcontains(name, "--")])
+    error_message = "A service's name needs 1 to 40 lower case letters, digits, and single hyphens, with a letter first."
+  }
+
+  validation {
+    condition = alltrue([
+      for service in values(var.services) :
+      service.port == null || try(service.port >= 1 && service.port <= 65535 && floor(service.port) == service.port, false)
+    ])
+    error_message = "A port is a whole number from 1 to 65535."
+  }
+
+  validation {
+    condition = alltrue([
+      for service in values(var.services) :
+      service.node_port == null || try(service.port != null && service.node_port >= 30000 && service.node_port <= 32767, false)
+    ])
+    error_message = "A node_port is from 30000 to 32767, and only a service with a port has one."
+  }
+
+  validation {
+    condition = (
+      length([for service in values(var.services) : service.node_port if service.node_port != null]) ==
+      length(distinct([for service in values(var.services) : service.node_port if service.node_port != null]))
+    )
+    error_message = "Two services cannot have the same node_port."
+  }
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : contains(["MUTABLE", "IMMUTABLE"], coalesce(service.tag_mutability, "MUTABLE"))])
+    error_message = "tag_mutability is MUTABLE or IMMUTABLE."
+  }
+}
+
+variable "service_type" {
+  description = "How the services are reached: NodePort or LoadBalancer."
+  type        = string
+  default     = "NodePort"
+
+  validation {
+    condition     = contains(["NodePort", "LoadBalancer"], var.service_type)
+    error_message = "The service_type is NodePort or LoadBalancer."
+  }
+}
+
+variable "service_account" {
+  description = "The ServiceAccount of the pods. It is created unless it is \"default\", which every namespace has."
+  type        = string
+  default     = "default"
+}
+
+variable "pull_secret" {
+  description = "The name of the pull secret. Terraform makes the empty shell, kubectl hybrid fills it."
+  type        = string
+  default     = "regcred"
+}
+
+variable "tag_mutability" {
+  description = "Whether tags may be moved, unless a service says otherwise. MUTABLE allows the moving tag of the workspace, IMMUTABLE leaves unique tags alone."
+  type        = string
+  default     = "MUTABLE"
+
+  validation {
+    condition     = contains(["MUTABLE", "IMMUTABLE"], var.tag_mutability)
+    error_message = "tag_mutability is MUTABLE or IMMUTABLE."
+  }
+}
+
+variable "keep_images" {
+  description = "How many tagged images each repository keeps."
+  type        = number
+  default     = 50
+}
+
+variable "pull_role" {
+  description = "Whether there is a role that may only pull. The cluster's token is then minted with it, and what leaks from the cluster cannot push."
+  type        = bool
+  default     = true
+}
+
+variable "pull_role_trust" {
+  description = "The principals that may assume the pull role. Empty means every principal of the account whose own policy allows it."
+  type        = list(string)
+  default     = []
+}
+
+variable "state" {
+  description = "What backend.hcl says about the state: the root cannot read its own backend. The bucket is needed for the policies alone."
+  type = object({
+    lock       = optional(string, "both")
+    lock_table = optional(string, "hybrid-tflock")
+    bucket     = optional(string)
+  })
+  default = {}
+
+  validation {
+    condition     = contains(["dynamodb", "lockfile", "both", "none"], var.state.lock)
+    error_message = "The lock is dynamodb, lockfile, both, or none."
+  }
+}
