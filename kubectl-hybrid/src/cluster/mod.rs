@@ -2,11 +2,16 @@
 
 pub mod client;
 pub mod error;
+#[cfg(test)]
+mod fake;
 pub mod guard;
 pub mod keyring;
+pub mod pods;
 mod proxy;
 pub mod pull_secret;
+pub mod rollout;
 pub mod service_account;
+pub mod trouble;
 pub mod workload;
 
 pub use client::{Cluster, ClusterOptions, NamespaceState};

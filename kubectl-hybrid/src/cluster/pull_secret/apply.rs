@@ -302,3 +302,216 @@ fn written(
 fn api(cluster: &Cluster, secret: &SecretRef) -> Api<SecretObject> {
     Api::namespaced(cluster.client(), &secret.namespace)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use base64::Engine;
+    use ecr_hybrid::secret::Secret;
+    use http::Method;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::cluster::fake;
+
+    const PATH: &str = "/api/v1/namespaces/shop/secrets";
+    const NOW: &str = "2026-11-23T10:00:00Z";
+
+    fn target() -> SecretRef {
+        SecretRef {
+            namespace: "shop".to_owned(),
+            name: "regcred".to_owned(),
+        }
+    }
+
+    async fn sync_one(cluster: &Cluster, registry: &str) -> Result<Outcome, PullSecretError> {
+        let password = Secret::new("pass".to_owned());
+        let login = RegistryLogin {
+            registry,
+            username: "AWS",
+            password: &password,
+            expires_at: "2026-11-23T22:00:00Z".parse().unwrap(),
+        };
+        let policy = Policy {
+            min_life: std::time::Duration::from_hours(6),
+            ..Policy::default()
+        };
+        sync(
+            cluster,
+            &target(),
+            &[login],
+            &Marks::default(),
+            policy,
+            NOW.parse().unwrap(),
+        )
+        .await
+    }
+
+    fn secret(version: &str, config: &str) -> Value {
+        let data = base64::engine::general_purpose::STANDARD.encode(config);
+        json!({ "apiVersion": "v1", "kind": "Secret", "type": SECRET_TYPE,
+            "metadata": { "name": "regcred", "namespace": "shop", "resourceVersion": version },
+            "data": { DATA_KEY: data } })
+    }
+
+    fn decoded(data: &Value) -> String {
+        let data = data[DATA_KEY].as_str().unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_else_writes_in_between_is_kept() {
+        let versions = Arc::new(Mutex::new(0));
+        let written = Arc::new(Mutex::new(Value::Null));
+        let kept = Arc::clone(&written);
+        let cluster = fake::cluster(move |request| {
+            let mut reads = versions.lock().unwrap();
+            match request.method {
+                Method::GET => {
+                    *reads += 1;
+                    // The second read sees the entry that the other writer put there.
+                    let config = if *reads == 1 {
+                        "{}"
+                    } else {
+                        r#"{"auths":{"x.example":{"auth":"dTpw"}}}"#
+                    };
+                    fake::ok(secret(&reads.to_string(), config))
+                }
+                Method::PATCH if request.body["metadata"]["resourceVersion"] == "1" => {
+                    fake::status(409, "Conflict", "the object has been modified")
+                }
+                Method::PATCH => {
+                    *kept.lock().unwrap() = request.body.clone();
+                    fake::ok(secret("3", "{}"))
+                }
+                _ => fake::not_found(request),
+            }
+        });
+        let outcome = sync_one(&cluster, "r.example").await.unwrap();
+        assert_eq!(outcome.attempts, 2);
+        let written = written.lock().unwrap();
+        let config = decoded(&written["data"]);
+        assert!(
+            config.contains(r#""x.example":{"auth":"dTpw"}"#),
+            "{config}"
+        );
+        assert!(config.contains("r.example"), "{config}");
+        assert_eq!(written["metadata"]["resourceVersion"], "2");
+        assert!(written.get("stringData").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_never_rests_ends_the_tries() {
+        let cluster = fake::cluster(|request| match request.method {
+            Method::GET => fake::ok(secret("1", "{}")),
+            _ => fake::status(409, "Conflict", "the object has been modified"),
+        });
+        let error = sync_one(&cluster, "r.example").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot write the pull secret `regcred` in namespace `shop`: it was changed by \
+             somebody else 5 times in a row"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_appears_between_read_and_create_is_merged_into() {
+        let there = Arc::new(Mutex::new(false));
+        let cluster = fake::cluster(move |request| {
+            let mut there = there.lock().unwrap();
+            match request.method {
+                Method::GET if *there => fake::ok(secret("1", "{}")),
+                Method::POST => {
+                    *there = true;
+                    fake::status(409, "AlreadyExists", "secrets \"regcred\" already exists")
+                }
+                Method::PATCH => fake::ok(secret("2", "{}")),
+                _ => fake::not_found(request),
+            }
+        });
+        let outcome = sync_one(&cluster, "r.example").await.unwrap();
+        assert!(matches!(outcome.change, Change::Updated { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_made_carries_label_annotations_and_type() {
+        let made = Arc::new(Mutex::new(Value::Null));
+        let kept = Arc::clone(&made);
+        let cluster = fake::cluster(move |request| match request.method {
+            Method::POST if request.path == PATH => {
+                *kept.lock().unwrap() = request.body.clone();
+                assert!(request.query.contains("fieldManager=kubectl-hybrid"));
+                fake::ok(request.body.clone())
+            }
+            _ => fake::not_found(request),
+        });
+        assert_eq!(
+            sync_one(&cluster, "r.example").await.unwrap().change,
+            Change::Created
+        );
+        let made = made.lock().unwrap();
+        assert_eq!(made["type"], SECRET_TYPE);
+        assert_eq!(
+            made["metadata"]["labels"][LABEL_MANAGED_BY],
+            "kubectl-hybrid"
+        );
+        let annotations = &made["metadata"]["annotations"];
+        assert_eq!(
+            annotations["kubectl-hybrid.dev/expires-at"],
+            "2026-11-23T22:00:00Z"
+        );
+        assert!(annotations.get("kubectl-hybrid.dev/principal").is_none());
+        assert!(decoded(&made["data"]).contains(r#""auth":"QVdTOnBhc3M=""#));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_is_missing_or_ending_is_said_so() {
+        let missing = fake::cluster(|request| match request.method {
+            Method::POST => fake::answer(
+                404,
+                json!({ "kind": "Status", "status": "Failure", "code": 404,
+                "reason": "NotFound", "message": "namespaces \"shop\" not found",
+                "details": { "name": "shop", "kind": "namespaces" } }),
+            ),
+            _ => fake::not_found(request),
+        });
+        let error = sync_one(&missing, "r.example").await.unwrap_err();
+        assert!(
+            matches!(error, PullSecretError::NoNamespace { .. }),
+            "{error}"
+        );
+
+        let ending = fake::cluster(|request| match request.method {
+            Method::POST => fake::answer(
+                403,
+                json!({ "kind": "Status", "status": "Failure", "code": 403,
+                "reason": "Forbidden", "message": "forbidden: unable to create new content",
+                "details": { "name": "regcred", "kind": "secrets", "causes": [
+                    { "reason": "NamespaceTerminating", "message": "x", "field": "metadata.namespace" }] } }),
+            ),
+            _ => fake::not_found(request),
+        });
+        let error = sync_one(&ending, "r.example").await.unwrap_err();
+        assert!(
+            matches!(error, PullSecretError::NamespaceTerminating { .. }),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_right_to_write_is_said_with_the_server_s_words() {
+        let cluster = fake::cluster(|request| match request.method {
+            Method::GET => fake::ok(secret("1", "{}")),
+            _ => fake::status(403, "Forbidden", "secrets \"regcred\" is forbidden"),
+        });
+        let text = sync_one(&cluster, "r.example")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("secrets \"regcred\" is forbidden"), "{text}");
+    }
+}

