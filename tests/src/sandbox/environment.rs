@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -132,7 +133,7 @@ impl Environment {
         let mut docker_host = OsString::from("unix://");
         docker_host.push(layout.docker_socket());
         own.insert("DOCKER_HOST", docker_host);
-        own.insert("PATH", with_first(binaries, &path));
+        own.insert("PATH", with_first(&[binaries, &layout.tools()], &path));
         Self { own, kept }
     }
 
@@ -189,10 +190,8 @@ impl Environment {
         lines.push('\n');
         for (name, value) in &self.own {
             if *name != "HOME" {
-                lines.push_str(&format!(
-                    "export {name}={}\n",
-                    quoted(&value.to_string_lossy())
-                ));
+                // Writing to a string cannot fail.
+                let _ = writeln!(lines, "export {name}={}", quoted(&value.to_string_lossy()));
             }
         }
         lines
@@ -222,9 +221,10 @@ fn keep_tool_chain(kept: &mut BTreeMap<OsString, OsString>, home: &Path) {
     }
 }
 
-fn with_first(first: &Path, path: &OsStr) -> OsString {
-    let rest = env::split_paths(path).filter(|entry| entry != first);
-    env::join_paths(std::iter::once(first.to_owned()).chain(rest))
+fn with_first(first: &[&Path], path: &OsStr) -> OsString {
+    let rest = env::split_paths(path).filter(|entry| !first.contains(&entry.as_path()));
+    let first = first.iter().map(|entry| (*entry).to_owned());
+    env::join_paths(first.chain(rest))
         // A folder with a colon in its name cannot be on a PATH at all.
         .unwrap_or_else(|_| path.to_owned())
 }
@@ -310,7 +310,7 @@ mod tests {
         let environment = environment(&[("PATH", "/usr/bin:/b:/bin")]);
         assert_eq!(
             environment.get("PATH"),
-            Some(OsStr::new("/b:/usr/bin:/bin"))
+            Some(OsStr::new("/b:/s/bin:/usr/bin:/bin"))
         );
     }
 

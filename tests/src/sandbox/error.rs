@@ -1,7 +1,8 @@
 //! What can go wrong while the sandbox is brought up, used or taken down.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -138,19 +139,49 @@ impl SandboxError {
     }
 }
 
-/// The last lines of a log as a paragraph of an error, or nothing when there are none.
-pub fn log_tail(path: &std::path::Path, lines: usize) -> String {
-    let Ok(bytes) = std::fs::read(path) else {
+/// Begins the line in a log that tells one life of a part from the next.
+pub(crate) const LOG_START: &str = "=== started at ";
+
+/// The last lines of a part's log since it was last started, as a paragraph of an error; nothing
+/// when it said nothing.
+pub fn log_tail(path: &Path, lines: usize) -> String {
+    let Ok(bytes) = fs::read(path) else {
         return String::new();
     };
-    let text = String::from_utf8_lossy(&bytes);
-    let all: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let from = all.len().saturating_sub(lines);
-    if all.is_empty() {
-        return String::new();
+    let tail = last_lines(&String::from_utf8_lossy(&bytes), lines);
+    if tail.is_empty() {
+        return tail;
     }
-    format!(" Its last lines:\n{}\n", all[from..].join("\n"))
+    format!(" Its last lines:\n{tail}\n")
+}
+
+fn last_lines(text: &str, lines: usize) -> String {
+    let mut tail: Vec<&str> = text
+        .lines()
+        .rev()
+        .take_while(|line| !line.starts_with(LOG_START))
+        .filter(|line| !line.trim().is_empty())
+        .take(lines)
+        .collect();
+    tail.reverse();
+    tail.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_holds_the_last_life_alone() {
+        let log = format!("{LOG_START}1\nold\n{LOG_START}2\na\n\nb\nc\n");
+        assert_eq!(last_lines(&log, 9), "a\nb\nc");
+        assert_eq!(last_lines(&log, 2), "b\nc");
+        assert_eq!(last_lines(&format!("old\n{LOG_START}2\n"), 2), "");
+    }
+
+    #[test]
+    fn a_missing_prerequisite_is_a_matter_of_usage() {
+        assert_eq!(SandboxError::Prerequisite(String::new()).exit_code(), 2);
+        assert_eq!(SandboxError::Contract(String::new()).exit_code(), 1);
+    }
 }

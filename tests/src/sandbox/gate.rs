@@ -152,7 +152,7 @@ fn end_with(supervisor: &ProcessRecord) -> Result<(), SandboxError> {
     std::thread::Builder::new()
         .name("supervisor".to_owned())
         .spawn(move || {
-            while !gone_within(&process, Duration::from_secs(3600)) {}
+            while !gone_within(&process, Duration::from_hours(1)) {}
             std::process::exit(0);
         })
         .map_err(SandboxError::system("start a thread"))?;

@@ -153,6 +153,12 @@ impl Layout {
         self.state.join("tokens")
     }
 
+    /// Links to the commands that the sandbox has brought along: those that are not on the
+    /// caller's `PATH`.
+    pub fn tools(&self) -> PathBuf {
+        self.state.join("bin")
+    }
+
     /// The folder of the running executable: `cargo build` puts the product's binaries beside it.
     pub fn binaries(&self) -> Result<PathBuf, SandboxError> {
         let exe = env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;

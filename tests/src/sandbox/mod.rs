@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod cli;
+pub mod cluster;
 pub mod endpoints;
 pub mod environment;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod lock;
 pub mod machine;
 pub mod node;
 pub mod parts;
+pub mod pods;
 pub mod prerequisites;
 pub mod processes;
 pub mod report;

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::certificates::ADMIN;
-use super::endpoints::{API_SERVER_PORT, NODE};
-use super::{Layout, SandboxError, http};
+use super::endpoints::NODE;
+use super::{Layout, SandboxError, cluster};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PACE: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
@@ -58,24 +57,8 @@ pub fn wait_ready(layout: &Layout, since: Option<Timestamp>) -> Result<(), Sandb
 }
 
 fn ask(layout: &Layout) -> Result<Node, String> {
-    let pki = layout.pki();
-    let (certificate, key) = (
-        pki.join(format!("{ADMIN}.crt")),
-        pki.join(format!("{ADMIN}.key")),
-    );
-    let ca = layout.ca_certificate();
-    let tls = http::Tls {
-        ca: &ca,
-        client: Some((&certificate, &key)),
-    };
-    // Through the gate, as everybody does.
-    let answer = http::get_tls(API_SERVER_PORT, &format!("/api/v1/nodes/{NODE}"), tls)
-        .map_err(|error| format!("the API server does not answer: {error}"))?;
-    match answer.status {
-        200 => serde_json::from_slice(&answer.body).map_err(|error| error.to_string()),
-        404 => Err("the kubelet has not registered it".to_owned()),
-        status => Err(format!("the API server answers {status}")),
-    }
+    cluster::get(layout, &format!("/api/v1/nodes/{NODE}"))?
+        .ok_or_else(|| "the kubelet has not registered it".to_owned())
 }
 
 /// Why the node cannot be counted on, or nothing.

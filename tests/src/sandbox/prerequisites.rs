@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -124,13 +125,17 @@ fn listener_of(port: u16) -> Option<String> {
         .find_map(|table| listening_inode(&table, port))?;
     let link = format!("socket:[{inode}]");
     for process in fs::read_dir("/proc").ok()?.flatten() {
+        let pid = process.file_name();
+        // Beside processes there are names, `self` among them.
+        if !pid.as_bytes().iter().all(u8::is_ascii_digit) {
+            continue;
+        }
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else {
             continue;
         };
         for descriptor in descriptors.flatten() {
             if fs::read_link(descriptor.path()).is_ok_and(|target| target == OsStr::new(&link)) {
                 let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                let pid = process.file_name();
                 return Some(format!(
                     "{} (process {})",
                     name.trim(),

@@ -1,8 +1,8 @@
 //! The AWS side: the emulator, the registry, and the ECR front before both.
 
 use super::build::{Bench, text};
-use super::containers;
 use crate::sandbox::SandboxError;
+use crate::sandbox::certificates::REGISTRY as REGISTRY_CERTIFICATE;
 use crate::sandbox::endpoints::{AWS_PORT, MOTO_PORT, REGISTRY_ADDRESS, REGISTRY_PORT};
 use crate::sandbox::supervisor::{PartSpec, Readiness};
 use crate::sandbox::supply::Item;
@@ -51,7 +51,8 @@ pub(super) fn registry(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
 pub(super) fn front(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
     let state = bench.data("front")?;
-    let (certificate, key) = containers::registry_certificate();
+    let certificate = bench.pki(&format!("{REGISTRY_CERTIFICATE}.crt"));
+    let key = bench.pki(&format!("{REGISTRY_CERTIFICATE}.key"));
     let mut part = bench
         .service(FRONT, &exe)
         .args(["front"])
@@ -59,12 +60,7 @@ pub(super) fn front(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
         .args(["--registry-listen", &REGISTRY_ADDRESS.to_string()])
         .args(["--moto", &format!("http://127.0.0.1:{MOTO_PORT}")])
         .args(["--registry", &format!("http://127.0.0.1:{REGISTRY_PORT}")])
-        .args([
-            "--tls-cert",
-            &bench.pki(&certificate),
-            "--tls-key",
-            &bench.pki(&key),
-        ])
+        .args(["--tls-cert", &certificate, "--tls-key", &key])
         .args(["--state-dir", &text(&state)])
         .after(&[MOTO, REGISTRY])
         .ready(Readiness::Tcp(([127, 0, 0, 1], AWS_PORT).into()))

@@ -27,8 +27,8 @@ pub const NAMES: [&str; 12] = [
     node::PROXY,
 ];
 
-/// What must be there before the parts can be started.
-pub const ITEMS: [Item; 19] = [
+/// What must be there before the parts can be started and the contract be applied.
+pub const ITEMS: [Item; 23] = [
     Item::Containerd,
     Item::Runc,
     Item::CniPlugins,
@@ -48,7 +48,14 @@ pub const ITEMS: [Item; 19] = [
     Item::Iproute2,
     Item::PauseImage,
     Item::BusyboxRoot,
+    Item::Kubectl,
+    Item::Terraform,
+    Item::AwsProvider,
+    Item::KubernetesProvider,
 ];
+
+/// Writes one part's settings and says how to start it.
+type Make = fn(&Bench<'_>) -> Result<PartSpec, SandboxError>;
 
 /// Writes the parts' settings and returns how to start them.
 pub fn build(layout: &Layout, supplies: &Supplies) -> Result<Vec<PartSpec>, SandboxError> {
@@ -58,7 +65,7 @@ pub fn build(layout: &Layout, supplies: &Supplies) -> Result<Vec<PartSpec>, Sand
         environment: environment(layout, supplies)?,
         written: RefCell::default(),
     };
-    let makers: [fn(&Bench<'_>) -> Result<PartSpec, SandboxError>; 12] = [
+    let makers: [Make; NAMES.len()] = [
         containers::containerd,
         control_plane::etcd,
         aws::moto,

@@ -3,11 +3,11 @@
 use std::fs;
 
 use super::build::{Bench, text};
+use crate::sandbox::SandboxError;
 use crate::sandbox::endpoints::{PAUSE_IMAGE, registry_hosts};
 use crate::sandbox::machine::CGROUP;
 use crate::sandbox::supervisor::{PartSpec, Readiness};
 use crate::sandbox::supply::Item;
-use crate::sandbox::{SandboxError, certificates};
 
 pub(super) const CONTAINERD: &str = "containerd";
 pub(super) const DOCKERD: &str = "dockerd";
@@ -128,14 +128,6 @@ pub(super) fn dockerd(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
             socket,
             path: "/_ping".to_owned(),
         }))
-}
-
-/// The file names of the certificate that the registries show.
-pub(super) fn registry_certificate() -> (String, String) {
-    (
-        format!("{}.crt", certificates::REGISTRY),
-        format!("{}.key", certificates::REGISTRY),
-    )
 }
 
 /// A TOML string. Paths and host names hold neither quotes nor backslashes that matter elsewhere.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use super::protocol::{PartSpec, PartState, PartStatus};
+use crate::sandbox::error::LOG_START;
 
 /// Logs that are longer than this are begun anew when their part starts.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
@@ -207,5 +208,10 @@ fn open_log(spec: &PartSpec) -> io::Result<File> {
     if too_long {
         fs::remove_file(&spec.log)?;
     }
-    OpenOptions::new().create(true).append(true).open(&spec.log)
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&spec.log)?;
+    writeln!(log, "{LOG_START}{}", Timestamp::now())?;
+    Ok(log)
 }

@@ -15,14 +15,17 @@ use crate::sandbox::lock::Lock;
 use crate::sandbox::processes::ProcessRecord;
 use crate::sandbox::report::{Report, Step, duration};
 use crate::sandbox::supervisor::{self, Event, PartSpec, Supervisor};
-use crate::sandbox::supply::{self, Item, Supplies};
+use crate::sandbox::supply::{self, Item, Source, Supplies};
 use crate::sandbox::{
-    Environment, Layout, SandboxError, certificates, gate, kubeconfig, machine, node, parts,
+    Environment, Layout, SandboxError, certificates, gate, kubeconfig, machine, node, parts, pods,
     prerequisites,
 };
 
 /// How many lines of a log an error shows.
 const TAIL: usize = 12;
+
+/// Commands that people and tests call by name.
+const TOOLS: [Item; 3] = [Item::DockerCli, Item::Kubectl, Item::Terraform];
 
 /// Brings the sandbox up, or heals it, or says that there is nothing to do.
 pub fn up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
@@ -55,7 +58,8 @@ fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(),
     let environment = Environment::new(layout)?;
     let fresh_certificates = certificates::ensure(layout)?;
     let running = Supervisor::find(layout).filter(|_| !fresh_certificates);
-    if running.is_none() {
+    let launched = running.is_none();
+    if launched {
         clean_up(layout, report)?;
     }
     lay_out(layout, supplies)?;
@@ -70,7 +74,17 @@ fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(),
     let kubelet = fresh.iter().any(|name| name == parts::KUBELET);
     report.step("node is Ready", || {
         node::wait_ready(layout, kubelet.then_some(since))
-    })
+    })?;
+    if launched {
+        // Containers have ended with the last machine, and the cluster has not heard of it.
+        let away = report.step("pods of the last time are back", || {
+            pods::wait_back(layout, since)
+        })?;
+        if !away.is_empty() {
+            report.warn(format!("Not running yet: {}.", away.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// Starts the parts, with a line for each; returns those that were not running before.
@@ -167,6 +181,7 @@ fn lay_out(layout: &Layout, supplies: &Supplies) -> Result<(), SandboxError> {
         layout.aws(),
         layout.docker_config().join("cli-plugins"),
         layout.tokens(),
+        layout.tools(),
     ] {
         fs::create_dir_all(&dir).map_err(SandboxError::io("create", &dir))?;
     }
@@ -180,13 +195,16 @@ fn lay_out(layout: &Layout, supplies: &Supplies) -> Result<(), SandboxError> {
         "[default]\nregion = eu-central-1\n",
     )?;
     write_once(&layout.aws().join("credentials"), "")?;
-    link(
-        supplies.path(Item::Buildx)?,
-        &layout
-            .docker_config()
-            .join("cli-plugins")
-            .join("docker-buildx"),
-    )
+    let plugins = layout.docker_config().join("cli-plugins");
+    link(supplies.path(Item::Buildx)?, &plugins.join("docker-buildx"))?;
+    for item in TOOLS {
+        let tool = supplies.get(item)?;
+        // Some commands find their own parts by the name that they are called with.
+        if tool.source != Source::Machine {
+            link(&tool.path, &layout.tools().join(item.name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// People and tests may change these; they are not put back.
