@@ -83,6 +83,11 @@ impl Layout {
         self.run().join("gate.json")
     }
 
+    /// Written when an `up` has come to its end; gone with the machine.
+    pub fn completion(&self) -> PathBuf {
+        self.run().join("complete")
+    }
+
     /// One log file per part.
     pub fn log_dir(&self) -> PathBuf {
         self.state.join("log")

@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+pub mod bench;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;

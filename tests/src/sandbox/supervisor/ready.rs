@@ -51,3 +51,57 @@ impl std::fmt::Display for Readiness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Answers every request with one status until the test ends.
+    fn server(status: u16) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 512];
+                let _ = stream.read(&mut request).unwrap();
+                write!(stream, "HTTP/1.0 {status} Whatever\r\n\r\n").unwrap();
+            }
+        });
+        address
+    }
+
+    fn http(address: SocketAddr) -> Readiness {
+        Readiness::Http {
+            port: address.port(),
+            path: "/healthz".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_server_is_ready_when_it_answers_200_and_nothing_else() {
+        assert_eq!(http(server(200)).check(), Ok(()));
+        let why = http(server(503)).check().unwrap_err();
+        assert!(why.ends_with("/healthz answers 503"), "{why}");
+    }
+
+    #[test]
+    fn a_listener_is_enough_where_nothing_else_is_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        assert!(!Readiness::Unix(path.clone()).holds());
+        let _listener = UnixListener::bind(&path).unwrap();
+        assert!(Readiness::Unix(path).holds());
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(Readiness::Tcp(address).holds());
+        drop(listener);
+        assert!(!Readiness::Tcp(address).holds());
+    }
+}

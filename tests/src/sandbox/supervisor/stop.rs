@@ -69,3 +69,41 @@ pub(super) fn stop_one(table: &Table, name: &str, say: &(dyn Fn(Event) + Sync)) 
         killed,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::sandbox::supervisor::Kind;
+
+    fn part(name: &str, after: &[&str]) -> PartSpec {
+        PartSpec {
+            name: name.to_owned(),
+            kind: Kind::Service,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            after: after.iter().map(ToString::to_string).collect(),
+            restart_with: Vec::new(),
+            ready: Vec::new(),
+            fingerprint: 0,
+            log: "/l".into(),
+            start_within: 1,
+            stop_within: 1,
+        }
+    }
+
+    #[test]
+    fn a_part_is_stopped_after_those_that_need_it() {
+        let specs = [
+            part("etcd", &[]),
+            part("apiserver", &["etcd"]),
+            part("kubelet", &["containerd", "apiserver"]),
+            part("containerd", &[]),
+        ];
+        assert_eq!(dependants(&specs, "etcd"), ["apiserver"]);
+        assert_eq!(dependants(&specs, "apiserver"), ["kubelet"]);
+        assert_eq!(dependants(&specs, "containerd"), ["kubelet"]);
+        assert!(dependants(&specs, "kubelet").is_empty());
+    }
+}

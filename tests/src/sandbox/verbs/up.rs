@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,9 @@ const TOOLS: [Item; 3] = [Item::DockerCli, Item::Kubectl, Item::Terraform];
 pub fn up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
     let begun = Instant::now();
     prerequisites::root()?;
-    if status::all_running(layout) {
-        report.say(format!(
-            "The sandbox is up in `{}`.",
-            layout.state().display()
-        ));
+    let up = format!("The sandbox is up in `{}`", layout.state().display());
+    if is_complete(layout) {
+        report.say(format!("{up}."));
         return Ok(());
     }
     prerequisites::check(layout, &parts::ITEMS)?;
@@ -44,14 +42,29 @@ pub fn up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
             "Another command works on the sandbox ({holder}); waiting for it."
         ));
     })?;
-    let supplies = supply::ensure_all(&parts::ITEMS, layout.cache(), report)?;
-    bring_up(layout, &supplies, report)?;
-    report.say(format!(
-        "The sandbox is up in `{}` after {}.",
-        layout.state().display(),
-        duration(begun.elapsed())
-    ));
+    // The other one may have done all there was to do.
+    if !is_complete(layout) {
+        let supplies = supply::ensure_all(&parts::ITEMS, layout.cache(), report)?;
+        bring_up(layout, &supplies, report)?;
+        let path = layout.completion();
+        fs::write(&path, own_stamp()?).map_err(SandboxError::io("write", path))?;
+    }
+    report.say(format!("{up} after {}.", duration(begun.elapsed())));
     Ok(())
+}
+
+/// Whether an `up` of this very program has come to its end, and every part still runs.
+fn is_complete(layout: &Layout) -> bool {
+    let finished = fs::read_to_string(layout.completion());
+    own_stamp().is_ok_and(|own| finished.is_ok_and(|stamp| stamp == own))
+        && status::all_running(layout)
+}
+
+/// Tells one build of this program from another: each may start the parts in its own way.
+fn own_stamp() -> Result<String, SandboxError> {
+    let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
+    let meta = fs::metadata(&exe).map_err(SandboxError::io("read", &exe))?;
+    Ok(format!("{} {} {}", exe.display(), meta.len(), meta.mtime()))
 }
 
 fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(), SandboxError> {

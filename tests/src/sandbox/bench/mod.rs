@@ -1,0 +1,16 @@
+//! What the product takes beside what people use today, as whole processes on the real parts.
+//!
+//! The contenders of a row take turns, so that whatever else goes on in the machine meets all of
+//! them. Every run is checked to have done its work.
+
+mod contest;
+mod deploy;
+mod error;
+mod helper;
+mod process;
+mod sample;
+mod table;
+mod verb;
+
+pub use error::BenchError;
+pub use verb::{Measure, Options, Subject, measure, run};

@@ -1,0 +1,170 @@
+//! The verb: builds what is compared, and lets a process inside the sandbox measure.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+
+use super::deploy::Deploys;
+use super::helper::Helpers;
+use super::{BenchError, table};
+use crate::sandbox::report::Report;
+use crate::sandbox::supply::{self, Item};
+use crate::sandbox::{Layout, SandboxError};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// The credential helper
+    Helper,
+    /// The deploy of the example
+    Deploy,
+}
+
+/// Options of `bench`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Measure only this (can be repeated)
+    #[arg(long, value_enum)]
+    only: Vec<Subject>,
+    /// Runs of the helper per contender
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    helper_runs: u32,
+    /// Deploys per contender
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    deploy_runs: u32,
+    /// Folder with release binaries; without it they are built
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
+}
+
+/// Options of the process inside.
+#[derive(Clone, Debug, Args)]
+pub struct Measure {
+    #[command(flatten)]
+    options: Options,
+    /// The helper of AWS.
+    #[arg(long)]
+    peer: PathBuf,
+    /// The example's folder.
+    #[arg(long)]
+    example: PathBuf,
+}
+
+/// Builds both sides and measures inside the running sandbox; the table goes to stdout.
+pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, BenchError> {
+    let peer =
+        supply::ensure(Item::EcrLogin, layout.cache(), report).map_err(SandboxError::from)?;
+    let keyctl =
+        supply::ensure(Item::Keyctl, layout.cache(), report).map_err(SandboxError::from)?;
+    let binaries = match &options.binaries {
+        Some(folder) => absolute(folder)?,
+        None => report.step("release binaries built", || build(layout))?,
+    };
+    let program = env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
+    let mut command = Command::new(&program);
+    command.arg("exec").arg("--");
+    // Outside a session of its own a process may have no keyring that it can search.
+    command
+        .arg(&keyctl.path)
+        .args(["session", "hybrid-bench"])
+        .arg(&program)
+        .arg("measure");
+    for subject in &options.only {
+        let name = subject
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned());
+        command.arg("--only").args(name);
+    }
+    command
+        .arg(format!("--helper-runs={}", options.helper_runs))
+        .arg(format!("--deploy-runs={}", options.deploy_runs))
+        .arg("--binaries")
+        .arg(&binaries)
+        .arg("--peer")
+        .arg(&peer.path)
+        .arg("--example")
+        .arg(example());
+    let status = command.status().map_err(|source| BenchError::Start {
+        what: "the measurement".to_owned(),
+        source,
+    })?;
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1))
+}
+
+/// Measures. Runs inside the sandbox, in its environment.
+pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError> {
+    let wants =
+        |subject| options.options.only.is_empty() || options.options.only.contains(&subject);
+    let binaries = options
+        .options
+        .binaries
+        .clone()
+        .ok_or_else(|| BenchError::Wrong {
+            what: "The measurement".to_owned(),
+            why: "was given no binaries".to_owned(),
+        })?;
+    let scratch =
+        tempfile::tempdir().map_err(BenchError::io("make a folder in", &env::temp_dir()))?;
+    let mut rows = Vec::new();
+    if wants(Subject::Helper) {
+        let ours = binaries.join("docker-credential-ecr-hybrid");
+        let helpers = Helpers::new(&ours, &options.peer, scratch.path());
+        let runs = options.options.helper_runs as usize;
+        let (measured, notes) = report.step("helper measured", || helpers.rows(runs))?;
+        rows.extend(measured);
+        for note in notes {
+            report.warn(note);
+        }
+    }
+    if wants(Subject::Deploy) {
+        let deploys = Deploys::new(&binaries, &options.example, scratch.path())?;
+        let runs = options.options.deploy_runs as usize;
+        rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
+    }
+    Ok(table::render(&rows))
+}
+
+/// Builds the product for release and gives the folder that it is in.
+fn build(layout: &Layout) -> Result<PathBuf, BenchError> {
+    // This program is in `target/PROFILE/`; what is compared is built below the same `target`.
+    let target = layout
+        .binaries()?
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    let what = "The release build";
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "kubectl-hybrid",
+            "-p",
+            "docker-credential-ecr-hybrid",
+        ])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(root());
+    super::process::run(what, &mut command, b"")?.expecting(what, 0)?;
+    Ok(target.join("release"))
+}
+
+/// The source tree that this program was built from: `cargo sandbox` always runs there.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+fn example() -> PathBuf {
+    root().join("examples/knowledge-repo")
+}
+
+fn absolute(folder: &Path) -> Result<PathBuf, BenchError> {
+    std::path::absolute(folder).map_err(BenchError::io("resolve", folder))
+}
