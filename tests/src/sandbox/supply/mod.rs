@@ -26,5 +26,4 @@ pub use cache::Cache;
 pub use ensure::{check, ensure, ensure_all};
 pub use error::{Missing, SupplyError};
 pub use item::Item;
-pub use pause::PAUSE_IMAGE;
 pub use supplied::{KubernetesProvider, Source, Supplied, Supplies};

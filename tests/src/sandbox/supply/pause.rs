@@ -8,9 +8,7 @@ use serde_json::json;
 
 use super::{Cache, SupplyError, build, go};
 use crate::digest;
-
-/// The name under which the image is imported.
-pub const PAUSE_IMAGE: &str = "localhost/pause:1";
+use crate::sandbox::endpoints::PAUSE_IMAGE;
 
 /// Changes with the program or the packing.
 pub(super) const VERSION: &str = "1";
