@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn words_are_answered_as_the_reference_does() {
-        let usage = super::usage() + "\n";
+        let usage = usage() + "\n";
         assert_eq!(answer(&[], ""), (1, usage.clone(), String::new()));
         assert_eq!(answer(&["--help"], ""), (0, usage.clone(), String::new()));
         assert_eq!(answer(&["get", "x"], ""), (1, usage, String::new()));

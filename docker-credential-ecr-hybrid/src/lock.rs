@@ -137,8 +137,13 @@ mod tests {
         assert!(waiting.wait(Duration::from_millis(50)).is_none());
         assert!(before.elapsed() < Duration::from_secs(10));
         drop(first);
-        let Asked::Taken(waiting) = ask() else { return };
-        assert!(waiting.wait(Duration::from_secs(30)).is_some());
+        // The late waiter may be holding it for a moment before it lets go.
+        let late = match ask() {
+            Asked::Free(lock) => Some(lock),
+            Asked::Taken(waiting) => waiting.wait(Duration::from_secs(30)),
+            Asked::Impossible => None,
+        };
+        assert!(late.is_some());
     }
 
     #[test]

@@ -84,14 +84,14 @@ impl Token {
     /// Whether the token can be handed out without a thought of renewing it: it is in the first
     /// half of its life and has at least `minimum` left.
     ///
-    /// A minimum that no token can meet is capped at nine tenths of the whole life, so that it does
+    /// A minimum that no token can meet is capped at nineteen twentieths of the whole life, so that it does
     /// not cause a call each time. A token from the future means that the clock went back: it is not
     /// fresh, but may still be alive.
     pub fn is_fresh(&self, now: Timestamp, minimum: Duration) -> bool {
         let whole = self.expires_at.duration_since(self.issued_at);
         let left = self.expires_at.duration_since(now);
         let minimum = SignedDuration::try_from(minimum).unwrap_or(SignedDuration::MAX);
-        let needed = (whole / 2).max(minimum.min(whole / 10 * 9));
+        let needed = (whole / 2).max(minimum.min(whole / 20 * 19));
         let age = now.duration_since(self.issued_at);
         self.is_alive(now) && left > needed && age >= -CLOCK_TOLERANCE
     }
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_minimum_beyond_any_token_does_not_mint_each_time() {
         let token = token(0, 100);
-        assert!(token.is_fresh(at(5), Duration::from_hours(12)));
-        assert!(token.is_fresh(at(5), Duration::MAX));
+        assert!(token.is_fresh(at(4), Duration::from_hours(12)));
+        assert!(token.is_fresh(at(4), Duration::MAX));
         assert!(!token.is_fresh(at(20), Duration::from_hours(12)));
     }
 

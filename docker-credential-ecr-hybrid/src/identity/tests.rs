@@ -116,7 +116,7 @@ fn each_kind_of_profile_is_named_for_people() {
         ("mfa", "The AWS profile `mfa` asks for an MFA code (`mfa_serial`), and a credential helper cannot ask for one."),
         ("from-env", "The AWS profile `from-env` cannot be used: its `credential_source` offers no credentials here."),
         ("half", "The AWS profile `half` cannot be used: its `sso_session` has no section of its own."),
-        ("nobody", "The AWS profile `nobody` does not exist (there are 16 others)."),
+        ("nobody", "The AWS profile `nobody` does not exist (there are 18 others)."),
     ];
     for (name, expected) in rows {
         assert_eq!(shown(name), expected);

@@ -141,8 +141,8 @@ mod tests {
         }
 
         fn load(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-            let shelf = self.shelf.lock().unwrap();
-            Ok(shelf.get(key.as_str()).cloned().map(Zeroizing::new))
+            let kept = self.shelf.lock().unwrap();
+            Ok(kept.get(key.as_str()).cloned().map(Zeroizing::new))
         }
 
         fn save(&self, key: &Key, bytes: &[u8], _life: Duration) -> Result<(), StoreError> {
@@ -164,8 +164,8 @@ mod tests {
         }
 
         fn keys(&self) -> Result<Vec<Key>, StoreError> {
-            let shelf = self.shelf.lock().unwrap();
-            Ok(shelf.keys().filter_map(|key| Key::from_text(key)).collect())
+            let kept = self.shelf.lock().unwrap();
+            Ok(kept.keys().filter_map(|key| Key::from_text(key)).collect())
         }
     }
 

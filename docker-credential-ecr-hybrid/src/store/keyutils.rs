@@ -190,7 +190,7 @@ mod tests {
         let Some(store) = store() else { return };
         let key = key("too-large");
         store.save(&key, b"old", LIFE).unwrap();
-        assert!(store.save(&key, &[0; 40_000], LIFE).is_err());
+        assert!(store.save(&key, &vec![0; 40_000], LIFE).is_err());
         assert!(store.load(&key).unwrap().is_none());
     }
 }

@@ -1,0 +1,153 @@
+//! An ECR API that answers `GetAuthorizationToken` as it is told to, and counts.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::HOST;
+
+/// What the API does when it is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Manner {
+    /// Gives a token that lives this long; a negative life is a token from the past.
+    Token(SignedDuration),
+    /// Gives one too, but takes its time.
+    Slowly(Duration),
+    /// Refuses with an error code and a message.
+    Refuse(&'static str, &'static str),
+    /// Says nothing for a long time.
+    Silence,
+}
+
+/// The API. It ends with the test.
+pub(crate) struct Api {
+    url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    manner: Mutex<Manner>,
+    calls: Mutex<usize>,
+    called: Condvar,
+}
+
+impl Api {
+    pub(crate) fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            manner: Mutex::new(manner),
+            calls: Mutex::new(0),
+            called: Condvar::new(),
+        });
+        let shared = state.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let shared = shared.clone();
+                thread::spawn(move || answer(&stream, &shared));
+            }
+        });
+        Self { url, state }
+    }
+
+    /// An API that gives ordinary tokens of twelve hours.
+    pub(crate) fn giving() -> Self {
+        Self::start(Manner::Token(SignedDuration::from_hours(12)))
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn becomes(&self, manner: Manner) {
+        *self.state.manner.lock().unwrap() = manner;
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        *self.state.calls.lock().unwrap()
+    }
+
+    /// Waits until this many calls were made.
+    pub(crate) fn wait_for_calls(&self, count: usize) {
+        let calls = self.state.calls.lock().unwrap();
+        let patience = Duration::from_mins(1);
+        let (calls, _) = self
+            .state
+            .called
+            .wait_timeout_while(calls, patience, |calls| *calls < count)
+            .unwrap();
+        assert!(*calls >= count, "the API was not called");
+    }
+}
+
+/// The password of the nth call.
+pub(crate) fn password(call: usize) -> String {
+    format!("password-{call}-{}", "x".repeat(1400))
+}
+
+fn answer(stream: &TcpStream, state: &State) {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    let mut wanted = false;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        wanted |= line.starts_with("x-amz-target:") && line.ends_with(".getauthorizationtoken");
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    let _ = reader.read_exact(&mut body);
+    assert!(wanted, "only tokens are asked for");
+    let call = {
+        let mut calls = state.calls.lock().unwrap();
+        *calls += 1;
+        state.called.notify_all();
+        *calls
+    };
+    let manner = state.manner.lock().unwrap().clone();
+    let twelve_hours = SignedDuration::from_hours(12);
+    let (status, body) = match manner {
+        Manner::Token(life) => (200, token(call, life)),
+        Manner::Slowly(time) => {
+            thread::sleep(time);
+            (200, token(call, twelve_hours))
+        }
+        Manner::Refuse(code, message) => (
+            400,
+            format!(r#"{{"__type":"{code}","message":"{message}"}}"#),
+        ),
+        Manner::Silence => {
+            thread::sleep(Duration::from_mins(2));
+            return;
+        }
+    };
+    let mut stream = stream;
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/x-amz-json-1.1\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+fn token(call: usize, life: SignedDuration) -> String {
+    let token = STANDARD.encode(format!("AWS:{}", password(call)));
+    let expires = (Timestamp::now() + life).as_second();
+    format!(
+        r#"{{"authorizationData":[{{"authorizationToken":"{token}","expiresAt":{expires}.25,"proxyEndpoint":"https://{HOST}"}}]}}"#
+    )
+}

@@ -1,0 +1,83 @@
+//! Half of a token's life, its end, and what happens when renewing fails.
+
+use jiff::SignedDuration;
+
+use crate::HOST;
+use crate::api::{Api, Manner, password};
+use crate::home::Home;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const THROTTLE: Manner = Manner::Refuse("ThrottlingException", "Rate exceeded");
+
+#[test]
+fn a_token_in_the_second_half_of_its_life_is_renewed() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    home.keep(HOST, "old", -HOUR * 7, HOUR * 5);
+    assert_eq!(home.get(HOST).password(), password(1));
+    assert_eq!(home.get(HOST).password(), password(1));
+    assert_eq!(api.calls(), 1);
+}
+
+#[test]
+fn when_renewing_fails_the_kept_token_serves_on() {
+    let api = Api::start(THROTTLE);
+    let home = Home::of(&api);
+    home.keep(HOST, "old", -HOUR * 7, HOUR * 5);
+    assert_eq!(home.get(HOST).password(), "old");
+    assert!(api.calls() > 0);
+}
+
+#[test]
+fn an_expired_token_is_never_given_out() {
+    let api = Api::start(THROTTLE);
+    let home = Home::of(&api);
+    home.keep(HOST, "dead", -HOUR * 13, -HOUR);
+    let outcome = home.get(HOST);
+    assert_eq!(outcome.code, Some(1));
+    assert!(!outcome.stdout.contains("dead"));
+    assert!(
+        outcome.stdout.contains("AWS asks to slow down"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(outcome.stderr.contains("AWS asks to slow down"));
+}
+
+#[test]
+fn a_token_from_the_future_is_renewed() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    home.keep(HOST, "future", HOUR * 2, HOUR * 14);
+    assert_eq!(home.get(HOST).password(), password(1));
+}
+
+#[test]
+fn a_token_that_is_born_dead_is_an_error_and_not_kept() {
+    let api = Api::start(Manner::Token(-HOUR));
+    let home = Home::of(&api);
+    let outcome = home.get(HOST);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stdout.contains("expired at"), "{}", outcome.stdout);
+    assert!(home.files_with("password-").is_empty());
+}
+
+#[test]
+fn a_damaged_or_foreign_entry_is_replaced() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    let path = home.keep(HOST, "old", -HOUR, HOUR * 11);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let key = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let damaged = [
+        String::new(),
+        text[..text.len() / 2].to_owned(),
+        text.replace("\"version\":1", "\"version\":9"),
+        text.replace(&key, &"0".repeat(40)),
+    ];
+    for (index, damage) in damaged.iter().enumerate() {
+        std::fs::write(&path, damage).unwrap();
+        assert_eq!(home.get(HOST).password(), password(index + 1));
+    }
+    assert_eq!(home.get(HOST).password(), password(damaged.len()));
+}
