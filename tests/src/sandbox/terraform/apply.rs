@@ -1,0 +1,166 @@
+//! From the project's configuration to objects in AWS and in the cluster.
+
+use std::process::{Command, Stdio};
+
+use super::http::Endpoint;
+use super::run::{run, succeed};
+use super::{Settings, TerraformError, configuration, emulator, memory};
+use crate::sandbox::endpoints::NAMESPACE;
+use crate::sandbox::report::Report;
+use crate::sandbox::supply::KubernetesProvider;
+
+/// All of bootstrap that the emulator can take. It ignores the condition of the policy that allows
+/// TLS alone, so that this would deny everything, and it drops a part of the life cycle, for which
+/// the provider would wait three minutes. The region is named because outputs need it.
+const BOOTSTRAP_TARGETS: [&str; 6] = [
+    "-target=aws_s3_bucket_versioning.state",
+    "-target=aws_s3_bucket_server_side_encryption_configuration.state",
+    "-target=aws_s3_bucket_public_access_block.state",
+    "-target=aws_s3_bucket_ownership_controls.state",
+    "-target=aws_dynamodb_table.lock",
+    "-target=data.aws_region.current",
+];
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Everything was there.
+    Already,
+    /// The emulator had forgotten and was told again.
+    Recalled,
+    /// Terraform ran.
+    Freshly,
+}
+
+/// Applies the configuration, or sees that it is applied. Safe to call again at any time, also
+/// after a call that was killed.
+pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformError> {
+    let endpoint = settings.endpoint()?;
+    let fingerprint = configuration::lay_out(settings)?;
+    let is_current = std::fs::read_to_string(settings.marker()).is_ok_and(|it| it == fingerprint);
+    let mut state = emulator::has_state(settings, endpoint)?;
+    let mut recalled = false;
+    if !state {
+        recalled = memory::recall(settings, endpoint)?;
+        state = emulator::has_state(settings, endpoint)?;
+    }
+    if state && is_current {
+        return Ok(if recalled {
+            Applied::Recalled
+        } else {
+            Applied::Already
+        });
+    }
+    if settings.kubernetes_provider == KubernetesProvider::StandIn {
+        report.warn(
+            "The kubernetes provider 1.13.4 stands in for 3.x, which cannot be had here: what is \
+             applied is an adapted copy of the configuration, without the pull secret's shell.",
+        );
+    }
+    if !state {
+        start_over(settings, endpoint)?;
+    }
+    match terraform(settings, endpoint, report) {
+        // An earlier run was killed before it could write down what it had made.
+        Err(error) if error.is_conflict() => {
+            report.warn("An interrupted run is in the way: starting over.");
+            start_over(settings, endpoint)?;
+            terraform(settings, endpoint, report)?;
+        }
+        result => result?,
+    }
+    configuration::write(&settings.marker(), &fingerprint)?;
+    Ok(Applied::Freshly)
+}
+
+/// Whether a plan now would change nothing.
+pub fn plan_is_empty(settings: &Settings) -> Result<bool, TerraformError> {
+    let arguments = ["plan", "-no-color", "-detailed-exitcode"];
+    let outcome = run(settings, &settings.root, &arguments)?;
+    match outcome.code {
+        Some(0) => Ok(true),
+        Some(2) => Ok(false),
+        _ => Err(outcome.failed(settings, &settings.root)),
+    }
+}
+
+fn terraform(
+    settings: &Settings,
+    endpoint: Endpoint,
+    report: &Report,
+) -> Result<(), TerraformError> {
+    let (root, bootstrap) = (&settings.root, &settings.bootstrap());
+    memory::record(endpoint)?;
+    report.step("state bucket and lock table", || {
+        succeed(settings, bootstrap, &["init", "-no-color"])?;
+        let mut arguments = vec!["apply", "-no-color", "-auto-approve"];
+        arguments.extend(BOOTSTRAP_TARGETS);
+        succeed(settings, bootstrap, &arguments)?;
+        let backend = succeed(settings, bootstrap, &["output", "-raw", "backend_hcl"])?;
+        configuration::write(&settings.backend_hcl(), &backend)
+    })?;
+    report.step("contract: terraform apply", || {
+        succeed(
+            settings,
+            root,
+            &[
+                "init",
+                "-no-color",
+                "-reconfigure",
+                "-backend-config=backend.hcl",
+            ],
+        )?;
+        succeed(
+            settings,
+            root,
+            &[
+                "workspace",
+                "select",
+                "-no-color",
+                "-or-create",
+                &settings.workspace,
+            ],
+        )?;
+        // A killed run may have left its lock, and nobody else works here.
+        succeed(
+            settings,
+            root,
+            &["apply", "-no-color", "-auto-approve", "-lock=false"],
+        )?;
+        emulator::create_other_repositories(endpoint)
+    })?;
+    memory::keep(settings, endpoint)
+}
+
+/// Nothing in AWS, nothing in the cluster, nothing remembered.
+fn start_over(settings: &Settings, endpoint: Endpoint) -> Result<(), TerraformError> {
+    memory::forget(settings, endpoint)?;
+    configuration::remove(&settings.marker())?;
+    configuration::remove(&settings.bootstrap().join("terraform.tfstate"))?;
+    let output = Command::new(&settings.kubectl)
+        .args([
+            "delete",
+            "namespace",
+            NAMESPACE,
+            "--ignore-not-found",
+            "--timeout=60s",
+        ])
+        .arg("--kubeconfig")
+        .arg(&settings.kubeconfig)
+        .args(["--context", &settings.context])
+        .env_clear()
+        .envs(settings.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| TerraformError::Start {
+            program: settings.kubectl.clone(),
+            source,
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(TerraformError::Namespace {
+        namespace: NAMESPACE,
+        why: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
