@@ -1,0 +1,11 @@
+//! The checks: one file for each area, each a pure function of the facts.
+
+mod aws;
+mod cluster;
+mod docker;
+mod pull_secret;
+mod run;
+mod terraform;
+mod workloads;
+
+pub use run::{run, summary};
