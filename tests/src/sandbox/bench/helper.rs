@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::contest::{Contender, Row, contest};
+use super::kernel_keys::KernelKeys;
 use super::{BenchError, process};
 use crate::sandbox::endpoints::{ACCOUNT, REGION};
 
@@ -46,18 +47,7 @@ impl Helpers {
             ],
         )?];
         let mut notes = Vec::new();
-        // A kernel or a container may refuse keyrings; the helper itself knows.
-        match self.ours("keyutils", &host) {
-            Ok(_) => rows.push(contest(
-                "helper get, token kept in the kernel",
-                runs,
-                &mut [
-                    Contender::new(OURS, || self.ours("keyutils", &host)),
-                    Contender::new(PEER, || self.peer(&host)),
-                ],
-            )?),
-            Err(error) => notes.push(format!("No row for the kernel's keyring: {error}")),
-        }
+        rows.extend(self.kernel_row(runs, &host, &mut notes)?);
         rows.push(contest(
             "helper get, no token kept yet",
             runs,
@@ -88,6 +78,35 @@ impl Helpers {
             ],
         )?);
         Ok((rows, notes))
+    }
+
+    /// The row for the kernel's keyring, which a kernel or a container may refuse.
+    fn kernel_row(
+        &self,
+        runs: usize,
+        host: &str,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Row>, BenchError> {
+        let before = KernelKeys::now();
+        if let Err(error) = self.ours("keyutils", host) {
+            notes.push(format!("No row for the kernel's keyring: {error}"));
+            return Ok(None);
+        }
+        let row = contest(
+            "helper get, token kept in the kernel",
+            runs,
+            &mut [
+                Contender::new(OURS, || self.ours("keyutils", host)),
+                Contender::new(PEER, || self.peer(host)),
+            ],
+        );
+        let stayed = before.remove_newer();
+        if stayed > 0 {
+            notes.push(format!(
+                "{stayed} keys of this measurement stay in the kernel until they expire"
+            ));
+        }
+        row.map(Some)
     }
 
     fn ours_command(&self, store: &str) -> Command {

@@ -7,6 +7,7 @@ mod contest;
 mod deploy;
 mod error;
 mod helper;
+mod kernel_keys;
 mod process;
 mod sample;
 mod table;

@@ -59,8 +59,6 @@ pub(super) fn whole<T>(
     make: impl FnOnce(&Path) -> Result<T, SupplyError>,
 ) -> Result<T, SupplyError> {
     let beside = beside(target);
-    // Only a holder of the lock gets here, so nobody else is at work in that folder.
-    remove(&beside)?;
     fs::create_dir_all(&beside).map_err(SupplyError::io("make the folder", &beside))?;
     let result = make(&beside).inspect_err(|_| {
         let _ = remove(&beside);
@@ -70,9 +68,10 @@ pub(super) fn whole<T>(
     Ok(result)
 }
 
+/// Not the folder of an earlier process, whose compiler may have outlived it.
 fn beside(target: &Path) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!("{UNDER_WAY}{name}"))
+    target.with_file_name(format!("{UNDER_WAY}{name}-{}", std::process::id()))
 }
 
 /// Removes a folder with all that is in it; one that is not there is fine.
