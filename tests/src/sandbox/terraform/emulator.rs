@@ -62,7 +62,9 @@ pub(super) fn lock_row(
 
 fn object(endpoint: Endpoint, key: &str) -> Result<Option<Vec<u8>>, TerraformError> {
     let path = format!("/{}/{}", bucket(), key.replace(':', "%3A"));
-    let answer = endpoint.send("read the state's bucket", &Request::new("GET", path))?;
+    // The bucket is private, for the emulator too.
+    let request = Request::new("GET", path).scope("s3", REGION);
+    let answer = endpoint.send("read the state's bucket", &request)?;
     match answer.status {
         200 => Ok(Some(answer.body)),
         404 => Ok(None),

@@ -42,31 +42,28 @@ impl Request {
         }
     }
 
-    /// A call of an API that speaks JSON, with a credential scope in the place of a signature: it
-    /// says the region.
+    /// A call of an API that speaks JSON.
     pub(super) fn json(
         target: &str,
         service: &str,
         region: &str,
         body: &serde_json::Value,
     ) -> Self {
+        let mut request = Self::new("POST", "/")
+            .header("Content-Type", "application/x-amz-json-1.1")
+            .header("X-Amz-Target", target)
+            .scope(service, region);
+        request.body = body.to_string().into_bytes();
+        request
+    }
+
+    /// A credential scope in the place of a signature: it says the region, and that somebody asks.
+    pub(super) fn scope(self, service: &str, region: &str) -> Self {
         let scope = format!("testing/20200101/{region}/{service}/aws4_request");
-        Self {
-            method: "POST".to_owned(),
-            target: "/".to_owned(),
-            headers: vec![
-                (
-                    "Content-Type".to_owned(),
-                    "application/x-amz-json-1.1".to_owned(),
-                ),
-                ("X-Amz-Target".to_owned(), target.to_owned()),
-                (
-                    "Authorization".to_owned(),
-                    format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
-                ),
-            ],
-            body: body.to_string().into_bytes(),
-        }
+        self.header(
+            "Authorization",
+            &format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
+        )
     }
 
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
