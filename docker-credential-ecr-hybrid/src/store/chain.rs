@@ -6,6 +6,8 @@ use super::file::FileStore;
 #[cfg(target_os = "linux")]
 use super::keyutils::KeyutilsStore;
 use super::kind::{Store, StoreError, StoreKind};
+#[cfg(target_os = "linux")]
+use super::secret_service::SecretServiceStore;
 use crate::envelope::Envelope;
 use crate::environment::Environment;
 use crate::key::Key;
@@ -18,12 +20,24 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores of a choice. `Auto` on Linux is the kernel's keyring, then a file.
+    /// The stores of a choice. `Auto` on Linux is the kernel's keyring where there is one, else the
+    /// desktop's, and in any case a file for what they do not take.
     pub fn of(kind: StoreKind, environment: &Environment, log: Log) -> Self {
         let mut stores: Vec<Box<dyn Store + Send + Sync>> = Vec::new();
         #[cfg(target_os = "linux")]
-        if matches!(kind, StoreKind::Auto | StoreKind::Keyutils) {
-            stores.push(Box::new(KeyutilsStore));
+        match kind {
+            StoreKind::Keyutils => stores.push(Box::new(KeyutilsStore)),
+            StoreKind::SecretService => stores.push(Box::<SecretServiceStore>::default()),
+            // Asking the bus takes longer than everything else together, so it is not asked where
+            // the kernel will do.
+            StoreKind::Auto if KeyutilsStore::is_available() => {
+                stores.push(Box::new(KeyutilsStore));
+            }
+            StoreKind::Auto => {
+                log.line(|| "the kernel's keyring is not available".to_owned());
+                stores.push(Box::<SecretServiceStore>::default());
+            }
+            StoreKind::File | StoreKind::None => {}
         }
         if matches!(kind, StoreKind::Auto | StoreKind::File)
             && let Some(folder) = environment.cache_folder()

@@ -28,6 +28,11 @@ const MOST_KEYS: usize = 1024;
 pub struct KeyutilsStore;
 
 impl KeyutilsStore {
+    /// Whether the kernel lets this process use a keyring.
+    pub fn is_available() -> bool {
+        Self::ring().is_ok()
+    }
+
     fn ring() -> Result<KeyRing, StoreError> {
         KeyRing::get_persistent(KeyRingIdentifier::Process)
             .or_else(|_| user_ring())

@@ -58,6 +58,8 @@ pub enum StoreKind {
     Auto,
     /// The Linux kernel's keyring of this user.
     Keyutils,
+    /// The desktop's keyring over the session bus.
+    SecretService,
     /// A file, readable by its owner only.
     File,
     /// No store: every call asks AWS.
@@ -70,6 +72,8 @@ impl StoreKind {
         ("auto", Self::Auto),
         #[cfg(target_os = "linux")]
         ("keyutils", Self::Keyutils),
+        #[cfg(target_os = "linux")]
+        ("secret-service", Self::SecretService),
         ("file", Self::File),
         ("none", Self::None),
     ];

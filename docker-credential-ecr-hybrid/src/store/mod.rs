@@ -1,13 +1,17 @@
-//! Where a token is kept: the kernel's keyring, a file that only its owner reads, or nowhere.
+//! Where a token is kept: the kernel's keyring, the desktop's, a file that only its owner reads, or nowhere.
 
 mod chain;
 mod file;
 #[cfg(target_os = "linux")]
 mod keyutils;
 mod kind;
+#[cfg(target_os = "linux")]
+mod secret_service;
 
 pub use chain::Stores;
 pub use file::FileStore;
 #[cfg(target_os = "linux")]
 pub use keyutils::KeyutilsStore;
 pub use kind::{Store, StoreError, StoreKind, UnknownStore};
+#[cfg(target_os = "linux")]
+pub use secret_service::SecretServiceStore;

@@ -112,13 +112,14 @@ fn answer(stream: &TcpStream, state: &State) {
     let mut body = vec![0; length];
     let _ = reader.read_exact(&mut body);
     assert!(wanted, "only tokens are asked for");
+    // Before the call is counted: whoever waits for it may then change the manner.
+    let manner = state.manner.lock().unwrap().clone();
     let call = {
         let mut calls = state.calls.lock().unwrap();
         *calls += 1;
         state.called.notify_all();
         *calls
     };
-    let manner = state.manner.lock().unwrap().clone();
     let twelve_hours = SignedDuration::from_hours(12);
     let (status, body) = match manner {
         Manner::Token(life) => (200, token(call, life)),

@@ -95,6 +95,10 @@ impl Home {
         path
     }
 
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
     fn environment(&self) -> Environment {
         let pairs = self.variables.iter();
         Environment::given(pairs.map(|(name, value)| (name.as_str(), value.as_str())))

@@ -6,6 +6,8 @@ mod failures;
 mod hits;
 mod home;
 mod renewal;
+#[cfg(target_os = "linux")]
+mod secret_service;
 mod single_flight;
 mod stores;
 mod streams;

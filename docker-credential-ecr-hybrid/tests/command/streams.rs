@@ -68,8 +68,9 @@ fn a_closed_output_and_no_input_are_no_reason_for_a_panic() {
     let home = Home::of(&api);
     home.get(HOST);
     for word in ["get", "list", "version"] {
-        let mut child = home.command(&[word]).spawn().unwrap();
-        drop(child.stdout.take());
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = home.command(&[word]).stdout(writer).spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(HOST.as_bytes());
         let outcome = outcome(child);
         assert_eq!(
