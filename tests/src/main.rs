@@ -29,9 +29,11 @@ fn main() -> ExitCode {
 mod linux {
     use std::io::Write;
 
-    use hybrid_tests::sandbox::cli::Verb;
+    use hybrid_tests::sandbox::cli::{LockVerb, Verb};
     use hybrid_tests::sandbox::report::Report;
-    use hybrid_tests::sandbox::{Layout, SandboxError, gate, machine, parts, supervisor, verbs};
+    use hybrid_tests::sandbox::{
+        Layout, SandboxError, bench, gate, machine, parts, supervisor, verbs,
+    };
 
     pub(super) fn run(verb: Verb) -> Result<u8, SandboxError> {
         let layout = Layout::from_env()?;
@@ -45,6 +47,13 @@ mod linux {
             }
             Verb::Env => print(&verbs::env(&layout)?),
             Verb::Exec { command } => return verbs::exec(&layout, &command),
+            Verb::Lock {
+                verb: LockVerb::Leave,
+            } => print(&verbs::leave(&layout, &Report::stderr())?),
+            Verb::Bench(options) => {
+                return Ok(bench::run(&layout, &options, &Report::stderr())?);
+            }
+            Verb::Measure(options) => print(&bench::measure(&options, &Report::stderr())?),
             Verb::Supervise => supervisor::run(&layout)?,
             Verb::LaunchSupervisor => supervisor::launcher(&layout)?,
             Verb::Gate => gate::run(&layout)?,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use super::bench;
+
 /// The whole hybrid on one machine: AWS, registry, Docker, Terraform, Kubernetes
 #[derive(Debug, Parser)]
 #[command(
@@ -40,6 +42,17 @@ pub enum Verb {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Leave a state lock behind, of a Terraform that was killed
+    Lock {
+        /// What to do with it
+        #[command(subcommand)]
+        verb: LockVerb,
+    },
+    /// Measure the product beside its peers
+    Bench(bench::Options),
+    /// The process that measures, inside.
+    #[command(hide = true)]
+    Measure(bench::Measure),
     /// PID 1 of the machine.
     #[command(hide = true)]
     Supervise,
@@ -68,4 +81,11 @@ pub enum Verb {
         #[arg(long)]
         busybox: PathBuf,
     },
+}
+
+/// What can be done with the state's lock.
+#[derive(Debug, Subcommand)]
+pub enum LockVerb {
+    /// Kill a real Terraform run while it holds the lock
+    Leave,
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::bench::BenchError;
 use super::supply::SupplyError;
+use super::terraform::TerraformError;
 
 /// Why a verb of the sandbox ended early.
 #[derive(Debug, Error)]
@@ -96,9 +98,12 @@ pub enum SandboxError {
     /// The ECR front refused a request of its admin.
     #[error("The ECR front did not do that: {0}")]
     Front(String),
-    /// The contract could not be applied.
-    #[error("{0}")]
-    Contract(String),
+    /// The contract could not be applied, or a lock not be left.
+    #[error(transparent)]
+    Terraform(#[from] TerraformError),
+    /// The measurement went wrong.
+    #[error(transparent)]
+    Bench(Box<BenchError>),
     /// A number, a name or an address in a file of the state folder is not what was written there.
     #[error("`{path}` holds something else than expected: {why}", path = path.display())]
     Malformed {
@@ -114,6 +119,10 @@ impl SandboxError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Prerequisite(_) => 2,
+            Self::Bench(error) => match error.as_ref() {
+                BenchError::Sandbox(error) => error.exit_code(),
+                _ => 1,
+            },
             _ => 1,
         }
     }
@@ -136,6 +145,13 @@ impl SandboxError {
             action,
             source: source.into(),
         }
+    }
+}
+
+// Boxed, since a measurement can fail for the sandbox's own reasons.
+impl From<BenchError> for SandboxError {
+    fn from(error: BenchError) -> Self {
+        Self::Bench(Box::new(error))
     }
 }
 
@@ -182,6 +198,6 @@ mod tests {
     #[test]
     fn a_missing_prerequisite_is_a_matter_of_usage() {
         assert_eq!(SandboxError::Prerequisite(String::new()).exit_code(), 2);
-        assert_eq!(SandboxError::Contract(String::new()).exit_code(), 1);
+        assert_eq!(SandboxError::Front(String::new()).exit_code(), 1);
     }
 }

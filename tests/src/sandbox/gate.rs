@@ -3,9 +3,7 @@
 //! It listens in the host's network first and then moves into the sandbox's; what it has opened
 //! stays where it was opened. It ends with the machine, since it would keep its network alive.
 
-use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -16,7 +14,7 @@ use super::endpoints::host_ports;
 use super::error::log_tail;
 use super::machine;
 use super::processes::{ProcessRecord, gone_within};
-use super::{Environment, Layout, SandboxError};
+use super::{Environment, Layout, SandboxError, background};
 
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(10);
@@ -31,22 +29,7 @@ pub fn ensure(layout: &Layout, environment: &Environment) -> Result<bool, Sandbo
     if find(layout).is_some() {
         return Ok(false);
     }
-    let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
-    let path = layout.log("gate");
-    let log = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .open(&path)
-        .map_err(SandboxError::io("open", &path))?;
-    let errors = log.try_clone().map_err(SandboxError::io("open", &path))?;
-    let mut child = environment
-        .command(exe)
-        .arg("gate")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
+    let mut child = background::command(layout, environment, "gate", "gate")?
         .spawn()
         .map_err(SandboxError::system("start the gate"))?;
     let begun = Instant::now();
@@ -66,11 +49,12 @@ pub fn ensure(layout: &Layout, environment: &Environment) -> Result<bool, Sandbo
                 continue;
             }
         };
+        let log = layout.log("gate");
         return Err(SandboxError::Part {
             part: "gate".to_owned(),
             why,
-            tail: log_tail(&path, 5),
-            log: path,
+            tail: log_tail(&log, 5),
+            log,
         });
     }
 }

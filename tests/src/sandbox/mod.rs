@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod background;
 pub mod bench;
 pub mod certificates;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod processes;
 pub mod report;
 pub mod supervisor;
 pub mod supply;
+pub mod terraform;
 pub mod verbs;
 
 pub use endpoints::Endpoints;

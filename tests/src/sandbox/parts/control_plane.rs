@@ -91,6 +91,8 @@ pub(super) fn api_server(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
             ca: bench.layout.ca_certificate(),
         });
     part.start_within = 90;
+    // It waits a minute for clients that watch; everything it keeps is in etcd.
+    part.stop_within = 3;
     Ok(part)
 }
 

@@ -1,6 +1,5 @@
 //! The other side of the supervisor's socket, and its launch.
 
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::protocol::{Event, PROTOCOL, PartSpec, PartStatus, Request};
 use crate::sandbox::error::log_tail;
 use crate::sandbox::processes::ProcessRecord;
-use crate::sandbox::{Environment, Layout, SandboxError};
+use crate::sandbox::{Environment, Layout, SandboxError, background};
 
 /// How long the machine may take until its supervisor answers.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(10);
@@ -117,23 +116,7 @@ fn broken(layout: &Layout, why: &str) -> SandboxError {
 
 /// Launches the supervisor as PID 1 of new namespaces and waits until it answers.
 pub fn launch(layout: &Layout, environment: &Environment) -> Result<Supervisor, SandboxError> {
-    let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
-    let path = layout.log("supervisor");
-    // Only the last launch is of interest.
-    let log = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .open(&path)
-        .map_err(SandboxError::io("open", &path))?;
-    let errors = log.try_clone().map_err(SandboxError::io("open", &path))?;
-    let status = environment
-        .command(exe)
-        .arg("launch-supervisor")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(errors)
+    let status = background::command(layout, environment, "supervisor", "launch-supervisor")?
         .status()
         .map_err(SandboxError::system("launch the supervisor"))?;
     if !status.success() {

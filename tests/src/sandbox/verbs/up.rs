@@ -18,7 +18,7 @@ use crate::sandbox::supervisor::{self, Event, PartSpec, Supervisor};
 use crate::sandbox::supply::{self, Item, Source, Supplies};
 use crate::sandbox::{
     Environment, Layout, SandboxError, certificates, gate, kubeconfig, machine, node, parts, pods,
-    prerequisites,
+    prerequisites, terraform,
 };
 
 /// How many lines of a log an error shows.
@@ -97,6 +97,8 @@ fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(),
             report.warn(format!("Not running yet: {}.", away.join(", ")));
         }
     }
+    let settings = terraform::Settings::new(layout, &environment, supplies)?;
+    terraform::apply(&settings, report)?;
     Ok(())
 }
 
