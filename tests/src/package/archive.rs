@@ -25,6 +25,12 @@ pub enum PackageError {
         /// Where the program should be.
         path: PathBuf,
     },
+    /// The programs could not be built.
+    #[error("The release build with cargo failed: {why}")]
+    Cargo {
+        /// What cargo or the system said, as a clause.
+        why: String,
+    },
     /// A file could not be read or written.
     #[error("Could not {action} `{path}`: {source}", path = path.display())]
     Io {

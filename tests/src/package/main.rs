@@ -1,9 +1,9 @@
 //! Makes the archive and the manifest for krew, for the platform at hand.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::{env, fs};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use hybrid_tests::package::{self, Platform};
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let binaries = match &arguments.binaries {
         Some(folder) => folder.clone(),
-        None => build()?,
+        None => package::build(&package::target_folder()?)?,
     };
     let version = env!("CARGO_PKG_VERSION");
     let archive = package::pack(version, Platform::here(), &binaries, &arguments.out)?;
@@ -44,29 +44,4 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     fs::write(&manifest, text)?;
     println!("{}\n{}", archive.path.display(), manifest.display());
     Ok(())
-}
-
-/// Builds both programs for release and gives the folder that they are in.
-fn build() -> Result<PathBuf, Box<dyn Error>> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "-p",
-            "kubectl-hybrid",
-            "-p",
-            "docker-credential-ecr-hybrid",
-        ])
-        .status()?;
-    if !status.success() {
-        return Err("The programs could not be built.".into());
-    }
-    // This program is in `target/PROFILE/`, and so are they.
-    let target = env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .map(|target| target.join("release"))
-        .ok_or("The folder of the build cannot be told.")?;
-    Ok(target)
 }

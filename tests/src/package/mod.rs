@@ -1,9 +1,11 @@
 //! The archive and the manifest with which krew installs the plugin.
 
 mod archive;
+mod build;
 #[cfg(unix)]
 pub mod krew;
 mod manifest;
 
 pub use archive::{Archive, PackageError, pack};
+pub use build::{build, source_tree, target_folder};
 pub use manifest::{Platform, manifest};

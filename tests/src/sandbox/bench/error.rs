@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::package::PackageError;
 use crate::sandbox::SandboxError;
 
 /// Why a measurement could not be made.
@@ -13,6 +14,9 @@ pub enum BenchError {
     /// The sandbox is not as it should be.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// The product could not be built.
+    #[error(transparent)]
+    Package(#[from] PackageError),
     /// A file or folder could not be used.
     #[error("Could not {action} `{path}`: {source}", path = path.display())]
     Io {

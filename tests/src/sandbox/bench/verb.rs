@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::deploy::Deploys;
 use super::helper::Helpers;
 use super::{BenchError, table};
+use crate::package;
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::{self, Item};
 use crate::sandbox::{Layout, SandboxError};
@@ -60,7 +61,9 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         supply::ensure(Item::Keyctl, layout.cache(), report).map_err(SandboxError::from)?;
     let binaries = match &options.binaries {
         Some(folder) => absolute(folder)?,
-        None => report.step("release binaries built", || build(layout))?,
+        None => report.step("release binaries built", || {
+            package::build(&package::target_folder()?)
+        })?,
     };
     let program = env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
     let mut command = Command::new(&program);
@@ -68,7 +71,7 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
     // Outside a session of its own a process may have no keyring that it can search.
     command
         .arg(&keyctl.path)
-        .args(["session", "hybrid-bench"])
+        .args(["session", "-"])
         .arg(&program)
         .arg("measure");
     for subject in &options.only {
@@ -85,7 +88,7 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         .arg("--peer")
         .arg(&peer.path)
         .arg("--example")
-        .arg(example());
+        .arg(package::source_tree().join("examples/knowledge-repo"));
     let status = command.status().map_err(|source| BenchError::Start {
         what: "the measurement".to_owned(),
         source,
@@ -127,42 +130,6 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
         rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
     }
     Ok(table::render(&rows))
-}
-
-/// Builds the product for release and gives the folder that it is in.
-fn build(layout: &Layout) -> Result<PathBuf, BenchError> {
-    // This program is in `target/PROFILE/`; what is compared is built below the same `target`.
-    let target = layout
-        .binaries()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
-    let what = "The release build";
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args([
-            "build",
-            "--release",
-            "-p",
-            "kubectl-hybrid",
-            "-p",
-            "docker-credential-ecr-hybrid",
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(root());
-    super::process::run(what, &mut command, b"")?.expecting(what, 0)?;
-    Ok(target.join("release"))
-}
-
-/// The source tree that this program was built from: `cargo sandbox` always runs there.
-fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_owned()
-}
-
-fn example() -> PathBuf {
-    root().join("examples/knowledge-repo")
 }
 
 fn absolute(folder: &Path) -> Result<PathBuf, BenchError> {

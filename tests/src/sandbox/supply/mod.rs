@@ -14,11 +14,13 @@ mod error;
 mod go;
 mod item;
 mod machine;
+mod making;
 mod mirror;
 mod origin;
 mod pause;
 mod python;
 mod recipes;
+mod search;
 mod supplied;
 mod version;
 

@@ -115,3 +115,30 @@ impl Supplies {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stand_in_provider_says_that_it_is_one() {
+        let mut supplies = Supplies::default();
+        assert!(supplies.kubernetes_provider().is_err());
+        let part = |version: &str| Supplied {
+            item: Item::KubernetesProvider,
+            path: PathBuf::new(),
+            version: version.to_owned(),
+            source: Source::Cache,
+        };
+        supplies.insert(part("3.2.1"));
+        assert_eq!(
+            supplies.kubernetes_provider().unwrap(),
+            KubernetesProvider::AsWritten
+        );
+        supplies.insert(part("1.13.4"));
+        assert_eq!(
+            supplies.kubernetes_provider().unwrap(),
+            KubernetesProvider::StandIn
+        );
+    }
+}
