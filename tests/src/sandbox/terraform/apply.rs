@@ -44,7 +44,7 @@ pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformE
         recalled = memory::recall(settings, endpoint)?;
         state = emulator::has_state(settings, endpoint)?;
     }
-    if state && is_current {
+    if state && is_current && !settings.unfinished().exists() {
         return Ok(if recalled {
             Applied::Recalled
         } else {
@@ -57,18 +57,16 @@ pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformE
              applied is an adapted copy of the configuration, without the pull secret's shell.",
         );
     }
-    if !state {
+    // What a killed run has made is written down nowhere.
+    if !state || settings.unfinished().exists() {
         start_over(settings, endpoint)?;
     }
-    match terraform(settings, endpoint, report) {
-        // An earlier run was killed before it could write down what it had made.
-        Err(error) if error.is_conflict() => {
-            report.warn("An interrupted run is in the way: starting over.");
-            start_over(settings, endpoint)?;
-            terraform(settings, endpoint, report)?;
-        }
-        result => result?,
-    }
+    configuration::write(&settings.unfinished(), "")?;
+    let result = terraform(settings, endpoint, report);
+    // A run that ends by itself has written its state, whether it went well or not.
+    let kept = memory::keep(settings, endpoint);
+    configuration::remove(&settings.unfinished())?;
+    result.and(kept)?;
     configuration::write(&settings.marker(), &fingerprint)?;
     Ok(Applied::Freshly)
 }
@@ -121,15 +119,14 @@ fn terraform(
                 &settings.workspace,
             ],
         )?;
-        // A killed run may have left its lock, and nobody else works here.
+        // A lock that somebody has left for a try is none of this run's business.
         succeed(
             settings,
             root,
             &["apply", "-no-color", "-auto-approve", "-lock=false"],
         )?;
         emulator::create_other_repositories(endpoint)
-    })?;
-    memory::keep(settings, endpoint)
+    })
 }
 
 /// Nothing in AWS, nothing in the cluster, nothing remembered.

@@ -82,19 +82,4 @@ impl TerraformError {
             source,
         }
     }
-
-    /// Whether something is in the way that an earlier, interrupted run has made.
-    pub(super) fn is_conflict(&self) -> bool {
-        let Self::Failed { why, .. } = self else {
-            return false;
-        };
-        [
-            "already exists",
-            "AlreadyExists",
-            "BucketAlreadyOwnedByYou",
-            "ResourceInUseException",
-        ]
-        .iter()
-        .any(|sign| why.contains(sign))
-    }
 }

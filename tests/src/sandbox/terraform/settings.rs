@@ -85,6 +85,11 @@ impl Settings {
         self.root.join(".applied")
     }
 
+    /// There while Terraform runs: it outlives a run that is killed.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.root.join(".unfinished")
+    }
+
     pub(super) fn backend_hcl(&self) -> PathBuf {
         self.root.join("backend.hcl")
     }
