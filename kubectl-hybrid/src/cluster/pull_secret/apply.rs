@@ -11,7 +11,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::plan::{Marks, Plan, Policy, Reason, Refusal, RegistryLogin, Write, plan};
+use super::plan::{Marks, Plan, Policy, RegistryLogin, Write, plan};
+use super::reason::{Reason, Refusal};
 use super::{DATA_KEY, LABEL_MANAGED_BY, SECRET_TYPE};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 

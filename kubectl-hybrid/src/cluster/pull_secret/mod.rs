@@ -7,12 +7,14 @@ mod apply;
 mod auths;
 mod owner;
 mod plan;
+mod reason;
 mod view;
 
 pub use apply::{Change, MAX_ATTEMPTS, Outcome, PullSecretError, SecretRef, apply, read, sync};
 pub use auths::{Credential, Document, Entry, Expiry};
 pub use owner::Owner;
-pub use plan::{Fresh, Marks, Plan, Policy, Reason, Refusal, RegistryLogin, Write, assess, plan};
+pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, plan};
+pub use reason::{Reason, Refusal};
 pub use view::{PullSecretView, RegistryView, view};
 
 /// The type of Secret that the kubelet reads registry logins from.

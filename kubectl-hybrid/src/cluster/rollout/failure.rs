@@ -100,12 +100,7 @@ fn pod_hint(trouble: &Trouble, namespace: &str) -> String {
         }
         Cause::Pull { .. } => "see the evidence with `kubectl hybrid doctor`".to_owned(),
         Cause::Crash { .. } | Cause::OutOfMemory { .. } => {
-            let container = trouble
-                .container
-                .as_ref()
-                .map(|name| format!(" -c {name}"))
-                .unwrap_or_default();
-            format!("see all it wrote: `kubectl -n {namespace} logs {pod}{container} --previous`")
+            format!("see all it wrote: `{}`", trouble.logs_command())
         }
         _ => format!("see `kubectl -n {namespace} describe pod {pod}`"),
     }

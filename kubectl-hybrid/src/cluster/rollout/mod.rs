@@ -3,7 +3,9 @@
 //! `kubectl rollout status` waits ten minutes for an image that does not exist, and for ever on a
 //! stateful set. This loop follows kubectl's rules for what is complete and looks at the pods too.
 
+mod current_pods;
 mod failure;
+mod memory;
 mod progress;
 mod wait;
 

@@ -1,30 +1,22 @@
 //! The loop that waits.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
+use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
+use super::memory::Memory;
 use super::progress::{Verdict, verdict};
-use crate::cluster::trouble::{Cause, Patience, Trouble, troubles};
-use crate::cluster::workload::{self, ContainerPin, Counts, Revision, WorkloadRef, WorkloadState};
+use crate::cluster::trouble::{Cause, Trouble, troubles};
+use crate::cluster::workload::{self, ContainerPin, Counts, WorkloadRef, WorkloadState};
 use crate::cluster::{Cluster, ClusterError, pods};
-use crate::project::contract::WorkloadKind;
 
 /// How long pods may fail to be made before that is a failure: a service account that Terraform
 /// makes this moment, a quota that an old pod still uses.
 const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
-/// How long a stateful set may leave a broken pod of the earlier revision in place.
-const OLD_REVISION_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the API server may be away in the middle of a roll-out.
 const AWAY_PATIENCE: Duration = Duration::from_secs(30);
-/// A trouble that was not seen for so long begins anew.
-const FORGET_AFTER: Duration = Duration::from_secs(15);
 const POLL_AT_FIRST: Duration = Duration::from_millis(250);
 const POLL_LATER: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_secs(15);
@@ -167,8 +159,13 @@ async fn look(
             return Ok(failed(workload, state.counts, cause));
         }
     }
-    let (waiting_for, gave_up) = match verdict(&state) {
-        Verdict::Complete => return Ok(Look::End(End::Complete(Box::new(state)))),
+    let verdict = verdict(&state);
+    let complete = verdict == Verdict::Complete;
+    let (waiting_for, gave_up) = match verdict {
+        Verdict::Complete => (
+            "the new pods are ready, and have to stay up for a moment".to_owned(),
+            None,
+        ),
         Verdict::Waiting(what) => (what, None),
         // The pods may know better why the deadline passed.
         Verdict::Failed(cause @ FailureCause::DeadlineExceeded { .. }) => {
@@ -178,6 +175,7 @@ async fn look(
     };
 
     let mut present = Vec::new();
+    let mut settled = true;
     if state.is_observed() {
         let pods = pods::list(cluster, &workload.namespace, Some(&state.selector)).await?;
         for (pod, old_revision) in relevant(cluster, &state, &pods).await? {
@@ -189,6 +187,10 @@ async fn look(
                 }
                 present.push(trouble);
             }
+            settled &= old_revision || memory.is_settled(pod);
+        }
+        if complete && settled && present.is_empty() {
+            return Ok(Look::End(End::Complete(Box::new(state))));
         }
         if let Some(message) = not_created(cluster, &state, &pods).await?
             && memory.is_over("not created", NOT_CREATED_PATIENCE)
@@ -258,118 +260,6 @@ async fn pod_failure(
     }
 }
 
-/// The pods of the current template. A stateful set waits for pods of the earlier one as well:
-/// those are marked.
-async fn relevant<'a>(
-    cluster: &Cluster,
-    state: &WorkloadState,
-    pods: &'a [Pod],
-) -> Result<Vec<(&'a Pod, bool)>, ClusterError> {
-    let has_label = |pod: &Pod, key: &str, value: &str| {
-        pod.metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(key))
-            .is_some_and(|found| found == value)
-    };
-    let owned_by = |pod: &Pod, uid: &str| {
-        pod.metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .any(|reference| reference.uid == uid)
-    };
-    Ok(match &state.revision {
-        Revision::ReplicaSet(revision) => {
-            let Some(uid) = replica_set(cluster, state, revision).await? else {
-                return Ok(Vec::new());
-            };
-            pods.iter()
-                .filter(|pod| owned_by(pod, &uid))
-                .map(|pod| (pod, false))
-                .collect()
-        }
-        Revision::Hash(hash) => pods
-            .iter()
-            .filter(|pod| owned_by(pod, &state.uid))
-            .map(|pod| (pod, !has_label(pod, "controller-revision-hash", hash)))
-            .collect(),
-        Revision::TemplateGeneration(generation) => pods
-            .iter()
-            .filter(|pod| {
-                owned_by(pod, &state.uid) && has_label(pod, "pod-template-generation", generation)
-            })
-            .map(|pod| (pod, false))
-            .collect(),
-        Revision::Unknown => Vec::new(),
-    })
-}
-
-/// The UID of the replica set that holds the Deployment's current template.
-async fn replica_set(
-    cluster: &Cluster,
-    state: &WorkloadState,
-    revision: &str,
-) -> Result<Option<String>, ClusterError> {
-    let namespace = &state.workload.namespace;
-    let api: Api<ReplicaSet> = Api::namespaced(cluster.client(), namespace);
-    let sets = api
-        .list(&ListParams::default().labels(&state.selector))
-        .await
-        .map_err(|error| {
-            cluster.explain(
-                format!("list the replica sets of namespace `{namespace}`"),
-                &error,
-            )
-        })?;
-    Ok(sets
-        .items
-        .into_iter()
-        .find(|set| {
-            let metadata = &set.metadata;
-            let owned = metadata
-                .owner_references
-                .iter()
-                .flatten()
-                .any(|owner| owner.uid == state.uid);
-            let current = metadata
-                .annotations
-                .as_ref()
-                .and_then(|annotations| annotations.get("deployment.kubernetes.io/revision"))
-                .is_some_and(|found| found == revision);
-            owned && current
-        })
-        .and_then(|set| set.metadata.uid))
-}
-
-/// What the cluster says about pods that it cannot make.
-async fn not_created(
-    cluster: &Cluster,
-    state: &WorkloadState,
-    pods: &[Pod],
-) -> Result<Option<String>, ClusterError> {
-    if state.workload.kind == WorkloadKind::Deployment {
-        return Ok(state
-            .condition("ReplicaFailure")
-            .filter(|condition| condition.status == "True")
-            .map(|condition| condition.message.clone()));
-    }
-    // The other two kinds say so in events only.
-    let alive = pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .count();
-    if i32::try_from(alive).unwrap_or(i32::MAX) >= state.counts.desired {
-        return Ok(None);
-    }
-    let events = pods::warnings(cluster, &state.workload.namespace, &state.uid).await?;
-    Ok(events
-        .into_iter()
-        .rev()
-        .find(|event| event.reason == "FailedCreate")
-        .map(|event| event.message))
-}
-
 async fn timed_out(cluster: &Cluster, workload: &WorkloadRef, last: Option<Update>) -> TimedOut {
     let Some(update) = last else {
         return TimedOut {
@@ -401,37 +291,6 @@ async fn timed_out(cluster: &Cluster, workload: &WorkloadRef, last: Option<Updat
     }
 }
 
-/// When each trouble was seen first, and last.
-#[derive(Default)]
-struct Memory(HashMap<String, (Instant, Instant)>);
-
-impl Memory {
-    fn is_final(&mut self, trouble: &Trouble, crashes: i32, old_revision: bool) -> bool {
-        let patience = match trouble.cause.patience(crashes) {
-            // The controller may be about to replace it.
-            Patience::None if old_revision => OLD_REVISION_PATIENCE,
-            Patience::None => return true,
-            Patience::UntilTimeout => return false,
-            Patience::For(patience) => patience,
-        };
-        let kind = std::mem::discriminant(&trouble.cause);
-        let key = format!("{} {:?} {kind:?}", trouble.pod_uid, trouble.container);
-        self.is_over(&key, patience)
-    }
-
-    fn is_over(&mut self, key: &str, patience: Duration) -> bool {
-        let now = Instant::now();
-        let (first, last) = self.0.entry(key.to_owned()).or_insert((now, now));
-        *last = now;
-        now - *first >= patience
-    }
-
-    fn forget(&mut self) {
-        let now = Instant::now();
-        self.0.retain(|_, (_, last)| now - *last < FORGET_AFTER);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -439,8 +298,10 @@ mod tests {
     use http::Method;
     use serde_json::{Value, json};
 
+    use super::super::memory::SETTLE_AFTER_CRASH;
     use super::*;
     use crate::cluster::fake::{self, Answer};
+    use crate::project::contract::WorkloadKind;
 
     fn workload() -> WorkloadRef {
         WorkloadRef {
@@ -484,6 +345,13 @@ mod tests {
                 "imageID": "", "ready": false, "restartCount": restarts,
                 "state": { "waiting": { "reason": reason, "message": message } }, "lastState": last }] },
         })
+    }
+
+    fn up(restarts: i32) -> Value {
+        let mut up = pod("", "", &json!({}), restarts);
+        up["status"]["containerStatuses"][0]["state"] = json!({ "running": {} });
+        up["status"]["containerStatuses"][0]["ready"] = json!(true);
+        up
     }
 
     /// Answers with one Deployment and one pod, each the value of the moment.
@@ -607,6 +475,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_container_that_is_up_for_a_moment_only_does_not_count() {
+        let mut up = up(2);
+        let settles = server(|| fake::ok(deployment(1)), up.clone());
+        let (end, took, _) = wait_for(&settles, &WaitOptions::default()).await;
+        assert!(matches!(end, End::Complete(_)), "{end:?}");
+        assert!(took >= SETTLE_AFTER_CRASH, "{took:?}");
+        // With a readiness probe the cluster has looked already.
+        up["spec"]["containers"][0]["readinessProbe"] = json!({ "httpGet": { "port": 80 } });
+        let probed = server(|| fake::ok(deployment(1)), up);
+        let (end, took, _) = wait_for(&probed, &WaitOptions::default()).await;
+        assert!(
+            matches!(end, End::Complete(_)) && took < Duration::from_secs(1),
+            "{took:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_deploy_in_between_is_noticed() {
         let cluster = server(
             || fake::ok(deployment(0)),
@@ -638,7 +523,7 @@ mod tests {
                     _ => fake::ok(deployment(1)),
                 }
             },
-            pod("ContainerCreating", "", &json!({}), 0),
+            up(0),
         );
         let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
         assert!(matches!(end, End::Complete(_)), "{end:?}");

@@ -132,6 +132,21 @@ impl fmt::Display for Cause {
     }
 }
 
+impl Trouble {
+    /// The command that shows all that the container wrote before it ended.
+    pub fn logs_command(&self) -> String {
+        let container = self
+            .container
+            .as_ref()
+            .map(|name| format!(" -c {name}"))
+            .unwrap_or_default();
+        format!(
+            "kubectl -n {} logs {}{container} --previous",
+            self.namespace, self.pod
+        )
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pod `{}`", self.pod)?;

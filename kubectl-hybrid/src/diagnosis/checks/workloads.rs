@@ -136,23 +136,14 @@ fn trouble_finding(
     let finding = Finding::error(id, format!("{name}: {}", trouble.cause))
         .evidence(format!("pod/{}", trouble.pod), &trouble.message);
     Some(match &trouble.cause {
-        Cause::Crash { .. } | Cause::OutOfMemory { .. } => {
-            let container = trouble
-                .container
-                .as_ref()
-                .map(|name| format!(" -c {name}"))
-                .unwrap_or_default();
-            pod.last_words
-                .iter()
-                .fold(finding, |finding, line| finding.evidence("it wrote", line))
-                .fix(Fix::command(
-                    "read all that it wrote",
-                    format!(
-                        "kubectl -n {namespace} logs {}{container} --previous",
-                        trouble.pod
-                    ),
-                ))
-        }
+        Cause::Crash { .. } | Cause::OutOfMemory { .. } => pod
+            .last_words
+            .iter()
+            .fold(finding, |finding, line| finding.evidence("it wrote", line))
+            .fix(Fix::command(
+                "read all that it wrote",
+                trouble.logs_command(),
+            )),
         Cause::MissingConfig => finding.fix(Fix::words(
             "make the missing object; the pod goes on by itself",
         )),
