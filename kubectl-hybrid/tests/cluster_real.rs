@@ -26,6 +26,9 @@ use kubectl_hybrid::cluster::service_account::{Link, link};
 use kubectl_hybrid::cluster::trouble::PullFault;
 use kubectl_hybrid::cluster::workload::{self, ContainerPin, WorkloadRef};
 use kubectl_hybrid::cluster::{Cluster, ClusterError, ClusterOptions, NamespaceState};
+use kubectl_hybrid::diagnosis::{
+    self, ClusterQuestion, Facts, Known, ServiceQuestion, gather_cluster,
+};
 use kubectl_hybrid::project::contract::WorkloadKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -592,7 +595,7 @@ async fn a_bad_roll_out_ends_with_its_cause_in_seconds() {
         };
         let image = |image: &str, policy: &str| json!({ "image": image, "imagePullPolicy": policy });
         let cases: Vec<(&str, Value, Value, u64, &str)> = vec![
-            ("crash", script("echo connecting; echo no database >&2; exit 3"), none.clone(), 40,
+            ("crash", script("echo connecting; echo no database; exit 3"), none.clone(), 40,
              "the container ends with exit code 3, 3 times so far [connecting|no database]"),
             ("nocommand", with(pause(), "command", json!(["/nope"])), none.clone(), 15,
              "the container cannot be started"),
@@ -861,6 +864,67 @@ async fn only_pods_that_wait_for_credentials_are_made_anew_after_a_refresh() {
         })
         .await;
         assert_eq!(fault, PullFault::NotFound);
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the sandbox"]
+async fn a_pull_that_fails_is_explained_by_the_pull_secret() {
+    in_namespace(|cluster, namespace| async move {
+        let registry = registry(&cluster, &namespace, 15996).await;
+        let ours =
+            json!({ "image": format!("{registry}/shop/web:1"), "imagePullPolicy": "Always" });
+        let linked = json!({ "imagePullSecrets": [{ "name": "regcred" }] });
+        let web = deploy(&cluster, &namespace, "web", &ours, &linked).await;
+        let (end, _) = finish(&cluster, &web, 60).await;
+        println!("without a secret: {}", said(&end));
+
+        let question = ClusterQuestion {
+            namespace: namespace.clone(),
+            pull_secret: "regcred".to_owned(),
+            service_account: "default".to_owned(),
+            services: vec![ServiceQuestion {
+                service: "web".to_owned(),
+                workload: web,
+                container: "app".to_owned(),
+            }],
+        };
+        let judge = || async {
+            let facts = Facts {
+                now: Timestamp::now(),
+                workspace: "test".to_owned(),
+                engine: Known::NotAsked,
+                identity: Known::NotAsked,
+                contract: Known::NotAsked,
+                locks: Known::NotAsked,
+                context: Known::NotAsked,
+                cluster: gather_cluster(&cluster, &question).await,
+            };
+            diagnosis::run(&facts)
+                .into_iter()
+                .map(|finding| (finding.id.as_str(), finding.message))
+                .collect::<Vec<_>>()
+        };
+        let said_by = |findings: &[(&str, String)], id: &str| {
+            findings
+                .iter()
+                .find(|(found, _)| *found == id)
+                .map(|(_, message)| message.clone())
+        };
+        let found = judge().await;
+        let missing = format!("there is no pull secret `regcred` in namespace `{namespace}`");
+        assert_eq!(said_by(&found, "HYB-PS001"), Some(missing), "{found:?}");
+        let message = said_by(&found, "HYB-PD001").unwrap();
+        assert!(message.contains("does not exist in namespace"), "{message}");
+
+        let other = sync_login(&cluster, &regcred(&namespace), "other.example", "AWS", "x").await;
+        assert_eq!(other.unwrap().change, Change::Created);
+        let message = said_by(&judge().await, "HYB-PD001").unwrap();
+        assert!(
+            message.ends_with(&format!("the pull secret has no login for {registry}")),
+            "{message}"
+        );
     })
     .await;
 }

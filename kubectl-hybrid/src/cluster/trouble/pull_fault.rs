@@ -113,7 +113,9 @@ impl PullFault {
                 "the registry answers 403: the token has expired, or its identity may not pull"
             }
             Self::Denied => "the identity behind the pull secret may not pull",
-            Self::Rejected => "the registry does not accept the credentials",
+            Self::Rejected => {
+                "the registry answers 401: it got no credentials, or does not take them"
+            }
             Self::BadSecret => "a pull secret of the pod cannot be read",
             Self::NoRepository => "the repository does not exist",
             Self::NotFound => "the tag or digest does not exist in the registry",
