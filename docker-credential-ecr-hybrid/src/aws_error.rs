@@ -7,7 +7,7 @@ use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
 use crate::ca_bundle::CaBundleError;
-use crate::identity::{Base, Identity};
+use crate::identity::{Base, Identity, Source};
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +74,10 @@ struct Explained {
     detail: String,
     profile: Option<String>,
     identity: Option<String>,
+    /// It failed before the call itself, while credentials were being had.
+    is_before_call: bool,
+    /// The identity is only a guess: nothing is configured, so it can but be the machine's.
+    is_guess: bool,
 }
 
 impl AwsError {
@@ -88,6 +92,8 @@ impl AwsError {
             detail: one_line(&detail.into()),
             profile: None,
             identity: None,
+            is_before_call: false,
+            is_guess: false,
         }))
     }
 
@@ -119,6 +125,9 @@ impl AwsError {
         if explained.0.detail.is_empty() {
             explained.0.detail = one_line(&chain);
         }
+        explained.0.is_before_call = ["loading credentials", "credentials error", "IMDS"]
+            .iter()
+            .any(|words| chain.contains(words));
         explained
     }
 
@@ -128,6 +137,11 @@ impl AwsError {
     pub fn with_identity(mut self, identity: &Identity) -> Self {
         self.0.profile = identity.profile().map(str::to_owned);
         self.0.identity = Some(identity.to_string());
+        self.0.is_guess = matches!(identity.source, Source::Ambient(Base::Instance { .. }));
+        // A metadata service that cannot be reached is one that is not there.
+        if self.0.is_guess && self.0.is_before_call {
+            self.0.cause = Cause::NoCredentials;
+        }
         let of_session = matches!(
             identity.base(),
             Base::Sso { .. } | Base::LoginSession { .. }
@@ -160,6 +174,9 @@ impl AwsError {
         });
         let hint = match self.0.cause {
             Cause::SsoExpired => format!("Run: aws sso login{flag}"),
+            Cause::NoCredentials if self.0.is_guess => {
+                "Set AWS_PROFILE, or run: aws configure sso".to_owned()
+            }
             Cause::NoCredentials | Cause::BadCredentials => {
                 format!("See who you are: aws sts get-caller-identity{flag}")
             }
@@ -207,6 +224,9 @@ impl fmt::Display for AwsError {
                 ),
                 None => f.write_str("the login session has expired."),
             },
+            Cause::NoCredentials if self.0.is_guess => f.write_str(
+                "there are no AWS credentials: no keys in the environment, no usable profile, and no role of a container or an instance.",
+            ),
             Cause::NoCredentials => write!(f, "no AWS credentials{as_whom} ({detail})."),
             Cause::BadCredentials => write!(
                 f,
@@ -385,7 +405,6 @@ fn shell_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Source;
 
     #[test]
     fn codes_of_every_service_fall_into_few_causes() {

@@ -304,7 +304,7 @@ fn mint_checked(registry: &Registry, plan: &Plan, limit: Duration) -> Result<Tok
     let order = Order {
         identity: &plan.choice.identity,
         registry,
-        has_endpoint: plan.endpoint.is_some(),
+        endpoint: plan.endpoint.as_deref(),
     };
     let token = mint::mint(order, limit)?;
     if let Reason::OnlyProfile { account } = &plan.choice.reason

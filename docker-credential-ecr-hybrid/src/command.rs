@@ -21,7 +21,7 @@ const FAILED: u8 = 1;
 /// ones that the protocol knows.
 ///
 /// `stderr` is written to only when a token was asked for and there is none, and never when the host
-/// is not ours: some clients mix the streams.
+/// is not ours: some clients mix the streams. The streams must not be locked ones of the process.
 pub fn run(
     words: impl IntoIterator<Item = OsString>,
     stdin: &mut dyn Read,

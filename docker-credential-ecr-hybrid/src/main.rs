@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1);
+    // Not locked: a token is minted on another thread, and a panic there wants to have its say.
     let code = ecr_hybrid::command::run(
         words,
-        &mut io::stdin().lock(),
-        &mut io::stdout().lock(),
-        &mut io::stderr().lock(),
+        &mut io::stdin(),
+        &mut io::stdout(),
+        &mut io::stderr(),
     );
     ExitCode::from(code)
 }

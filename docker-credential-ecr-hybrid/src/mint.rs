@@ -33,8 +33,8 @@ const WELL_KNOWN: &str = "sts.amazonaws.com:443";
 pub(crate) struct Order<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) registry: &'a Registry,
-    /// An endpoint is configured: then the host's own FIPS and dual-stack forms do not apply.
-    pub(crate) has_endpoint: bool,
+    /// A configured endpoint: then the host's own FIPS and dual-stack forms do not apply.
+    pub(crate) endpoint: Option<&'a str>,
 }
 
 /// Mints a token, in no more time than this.
@@ -99,7 +99,7 @@ struct Answer {
 async fn private(order: Order<'_>) -> Result<Answer, AwsError> {
     let config = aws::sdk_config_of(order.identity, order.registry.region(), Limits::MINT).await;
     let mut builder = Builder::from(&config);
-    if !order.has_endpoint {
+    if order.endpoint.is_none() {
         if order.registry.fips() {
             builder.set_use_fips(Some(true));
         }
@@ -133,7 +133,7 @@ async fn private(order: Order<'_>) -> Result<Answer, AwsError> {
 async fn public(order: Order<'_>) -> Result<Answer, AwsError> {
     let config = aws::sdk_config_of(order.identity, order.registry.region(), Limits::MINT).await;
     let mut builder = aws_sdk_ecrpublic::config::Builder::from(&config);
-    if !order.has_endpoint && order.registry.dual_stack() {
+    if order.endpoint.is_none() && order.registry.dual_stack() {
         builder.set_use_dual_stack(Some(true));
     }
     let client = aws_sdk_ecrpublic::Client::from_conf(builder.build());
@@ -191,7 +191,7 @@ async fn name_check(order: Order<'_>, error: AwsError) -> AwsError {
     let of_name = ["lookup", "dns", "resolve"]
         .iter()
         .any(|word| text.contains(word));
-    if order.has_endpoint || !of_name {
+    if order.endpoint.is_some() || !of_name {
         return error;
     }
     let found = tokio::time::timeout(NAME_CHECK, tokio::net::lookup_host(WELL_KNOWN)).await;
@@ -204,7 +204,14 @@ async fn name_check(order: Order<'_>, error: AwsError) -> AwsError {
 }
 
 fn doing(order: Order<'_>) -> String {
-    format!("get an ECR token for {}", order.registry)
+    // What stands before an `@` may be a password.
+    let place = order
+        .endpoint
+        .map(|endpoint| endpoint.rsplit('@').next().unwrap_or(endpoint));
+    match place {
+        Some(endpoint) => format!("get an ECR token for {} from {endpoint}", order.registry),
+        None => format!("get an ECR token for {}", order.registry),
+    }
 }
 
 fn failed(order: Order<'_>, cause: Cause, detail: &str) -> AwsError {

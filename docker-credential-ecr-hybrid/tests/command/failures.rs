@@ -18,7 +18,8 @@ fn a_refusal_is_one_sentence_on_both_streams() {
     for stream in [&outcome.stdout, &outcome.stderr] {
         assert!(
             stream.contains(&format!(
-                "Cannot get an ECR token for {HOST}: access denied"
+                "Cannot get an ECR token for {HOST} from {}: access denied",
+                api.url()
             )),
             "{stream}"
         );
@@ -87,6 +88,26 @@ fn no_credentials_and_a_wrong_profile_are_named_without_a_call() {
     let home = home.with("AWS_PROFILE", "nobody");
     assert!(home.get(HOST).stderr.contains("`nobody` does not exist"));
     assert_eq!(api.calls(), 0);
+}
+
+#[test]
+fn a_machine_without_a_role_is_a_lack_of_credentials() {
+    let api = Api::giving();
+    // A metadata service that is not there: the port was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let home = Home::of(&api)
+        .without("AWS_ACCESS_KEY_ID")
+        .without("AWS_EC2_METADATA_DISABLED")
+        .with(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{port}"),
+        );
+    let stderr = home.get(HOST).stderr;
+    assert!(stderr.contains("there are no AWS credentials"), "{stderr}");
+    assert!(stderr.contains("hint: Set AWS_PROFILE"), "{stderr}");
 }
 
 #[test]
