@@ -219,7 +219,11 @@ impl TokenSource {
         clock: Instant,
     ) -> Result<Token, TokenError> {
         let deadline = self.deadline();
-        let folder = self.environment.cache_folder();
+        // Without a store there is nothing to share, and so no reason to wait for each other.
+        let folder = self
+            .environment
+            .cache_folder()
+            .filter(|_| !stores.names().is_empty());
         let mut lock = match Lock::ask(folder.as_deref(), &plan.key) {
             Asked::Free(lock) => Some(lock),
             Asked::Impossible => {
