@@ -3,6 +3,11 @@
 //! They run where `KUBECONFIG` leads, in namespaces of their own that are deleted at the end. The
 //! node must have the image `localhost/pause:1`, and a static busybox at `/bin/busybox`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "A test ends where something is not as it should be."
+)]
+
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
@@ -106,7 +111,7 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut
             return answer;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_mins(1),
             "{what} did not happen"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -168,8 +173,8 @@ async fn a_pull_secret_is_made_left_alone_while_fresh_and_merged_in_place() {
         let first = read(&cluster, &target).await;
         let seen = view(&first);
         assert_eq!(
-            seen.expiry_of(REGISTRY).map(|at| at.as_second()),
-            made.expires_at.map(|at| at.as_second())
+            seen.expiry_of(REGISTRY).map(Timestamp::as_second),
+            made.expires_at.map(Timestamp::as_second)
         );
         assert_eq!(seen.owner.to_string(), "kubectl-hybrid");
         let managers: Vec<_> = first.metadata.managed_fields.iter().flatten().collect();
