@@ -32,7 +32,7 @@ mod linux {
     use hybrid_tests::sandbox::cli::{LockVerb, Verb};
     use hybrid_tests::sandbox::report::Report;
     use hybrid_tests::sandbox::{
-        Layout, SandboxError, bench, gate, machine, parts, supervisor, verbs,
+        Layout, SandboxError, bench, front, gate, machine, parts, supervisor, verbs,
     };
 
     pub(super) fn run(verb: Verb) -> Result<u8, SandboxError> {
@@ -47,6 +47,8 @@ mod linux {
             }
             Verb::Env => print(&verbs::env(&layout)?),
             Verb::Exec { command } => return verbs::exec(&layout, &command),
+            Verb::Tokens { verb } => print(&verbs::tokens(&layout, &verb)?),
+            Verb::Api { verb } => print(&verbs::api(&layout, &verb)?),
             Verb::Lock {
                 verb: LockVerb::Leave,
             } => print(&verbs::leave(&layout, &Report::stderr())?),
@@ -56,6 +58,7 @@ mod linux {
             Verb::Measure(options) => print(&bench::measure(&options, &Report::stderr())?),
             Verb::Supervise => supervisor::run(&layout)?,
             Verb::LaunchSupervisor => supervisor::launcher(&layout)?,
+            Verb::Front => front::run(&layout)?,
             Verb::Gate => gate::run(&layout)?,
             Verb::Probe => machine::probe()?,
             Verb::LoadImages {

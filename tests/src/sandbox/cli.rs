@@ -42,6 +42,18 @@ pub enum Verb {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Change the life of the registries' tokens
+    Tokens {
+        /// What to do with them
+        #[command(subcommand)]
+        verb: TokensVerb,
+    },
+    /// Let AWS calls fail or wait, and count them
+    Api {
+        /// What to do with them
+        #[command(subcommand)]
+        verb: ApiVerb,
+    },
     /// Leave a state lock behind, of a Terraform that was killed
     Lock {
         /// What to do with it
@@ -59,6 +71,9 @@ pub enum Verb {
     /// Leaves the host's namespaces and starts PID 1.
     #[command(hide = true)]
     LaunchSupervisor,
+    /// The ECR front.
+    #[command(hide = true)]
+    Front,
     /// The sandbox's ports on the host.
     #[command(hide = true)]
     Gate,
@@ -88,4 +103,42 @@ pub enum Verb {
 pub enum LockVerb {
     /// Kill a real Terraform run while it holds the lock
     Leave,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokensVerb {
+    /// Expire every token that was given out
+    Expire,
+    /// Give tokens from now on this life
+    Ttl {
+        /// Their life in seconds; ECR's own is 43200
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=43_200))]
+        seconds: u64,
+    },
+}
+
+/// What can be done with AWS calls.
+#[derive(Debug, Subcommand)]
+pub enum ApiVerb {
+    /// Let an action fail, for example GetAuthorizationToken=ThrottlingException*3
+    Fail {
+        /// The action, its error, and how often
+        #[arg(value_name = "ACTION=ERROR[*COUNT]")]
+        fault: String,
+    },
+    /// Let an action wait, for example GetAuthorizationToken=500
+    Delay {
+        /// The action and the time in milliseconds
+        #[arg(value_name = "ACTION=MS")]
+        delay: String,
+    },
+    /// Show how often each action was called
+    Calls {
+        /// Count from zero again
+        #[arg(long)]
+        reset: bool,
+    },
+    /// Forget all faults and delays
+    Clear,
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::bench::BenchError;
 use super::supply::SupplyError;
 use super::terraform::TerraformError;
+use crate::front::AdminError;
 
 /// Why a verb of the sandbox ended early.
 #[derive(Debug, Error)]
@@ -95,9 +96,12 @@ pub enum SandboxError {
         /// What it said last.
         why: String,
     },
-    /// The ECR front refused a request of its admin.
-    #[error("The ECR front did not do that: {0}")]
+    /// The ECR front could not be started.
+    #[error("The ECR front could not be started: {0}")]
     Front(String),
+    /// The ECR front did not do what it was asked for.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The contract could not be applied, or a lock not be left.
     #[error(transparent)]
     Terraform(#[from] TerraformError),

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod endpoints;
 pub mod environment;
 pub mod error;
+pub mod front;
 pub mod gate;
 pub mod http;
 pub mod kubeconfig;

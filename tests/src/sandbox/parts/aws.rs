@@ -2,7 +2,6 @@
 
 use super::build::{Bench, text};
 use crate::sandbox::SandboxError;
-use crate::sandbox::certificates::REGISTRY as REGISTRY_CERTIFICATE;
 use crate::sandbox::endpoints::{AWS_PORT, MOTO_PORT, REGISTRY_ADDRESS, REGISTRY_PORT};
 use crate::sandbox::supervisor::{PartSpec, Readiness};
 use crate::sandbox::supply::Item;
@@ -48,22 +47,17 @@ pub(super) fn registry(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     Ok(part)
 }
 
+/// This program's own, see [`crate::sandbox::front`].
 pub(super) fn front(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     let exe = std::env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
-    let state = bench.data("front")?;
-    let certificate = bench.pki(&format!("{REGISTRY_CERTIFICATE}.crt"));
-    let key = bench.pki(&format!("{REGISTRY_CERTIFICATE}.key"));
     let mut part = bench
         .service(FRONT, &exe)
         .args(["front"])
-        .args(["--api-listen", &format!("127.0.0.1:{AWS_PORT}")])
-        .args(["--registry-listen", &REGISTRY_ADDRESS.to_string()])
-        .args(["--moto", &format!("http://127.0.0.1:{MOTO_PORT}")])
-        .args(["--registry", &format!("http://127.0.0.1:{REGISTRY_PORT}")])
-        .args(["--tls-cert", &certificate, "--tls-key", &key])
-        .args(["--state-dir", &text(&state)])
         .after(&[MOTO, REGISTRY])
-        .ready(Readiness::Tcp(([127, 0, 0, 1], AWS_PORT).into()))
+        .ready(Readiness::Http {
+            port: AWS_PORT,
+            path: "/_front/health".to_owned(),
+        })
         .ready(Readiness::Tcp(REGISTRY_ADDRESS));
     // It tells a new emulator what the old one knew, when it starts.
     part.restart_with = vec![MOTO.to_owned()];
