@@ -120,10 +120,10 @@ async fn act(state: &State, path: &str, head: &Parts, body: &Bytes) -> Result<Va
 }
 
 async fn health(state: &State) -> Value {
-    let target = "/moto-api/data.json";
+    let target = "/moto-api/config";
     let emulator = state
         .moto
-        .send(&Method::HEAD, target, &http::HeaderMap::new(), Bytes::new())
+        .send(&Method::GET, target, &http::HeaderMap::new(), Bytes::new())
         .await;
     let journal = state.journal.lock().await;
     json!({

@@ -28,6 +28,8 @@ mod replay;
 mod s3;
 mod server;
 mod state;
+#[cfg(test)]
+mod tests;
 mod token;
 mod tokens;
 mod xml;

@@ -1,5 +1,6 @@
 //! The emulator behind the front: passing requests on, and asking it on the front's own account.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,13 +43,16 @@ pub(super) fn passes(name: &HeaderName) -> bool {
 #[derive(Debug, Error)]
 pub(super) enum MotoError {
     /// Nobody listens, or the connection broke.
-    #[error("the AWS emulator at {base} does not answer: {source}")]
+    #[error("the AWS emulator at {base} does not answer: {}", causes(source))]
     Unreachable {
         base: String,
         source: hyper_util::client::legacy::Error,
     },
     /// The answer broke off.
-    #[error("the answer of the AWS emulator at {base} broke off: {source}")]
+    #[error(
+        "the answer of the AWS emulator at {base} broke off: {}",
+        causes(source)
+    )]
     BrokeOff { base: String, source: hyper::Error },
     /// No answer in time.
     #[error("the AWS emulator at {0} took too long")]
@@ -78,6 +82,18 @@ impl MotoError {
     pub(super) fn names(&self, code: &str) -> bool {
         matches!(self, Self::Refused { text, .. } if text.contains(code))
     }
+}
+
+/// An error with everything that it came from: HTTP clients keep the cause to themselves.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// The emulator at its address.

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::super::host::Registry;
-use super::super::moto::passes;
+use super::super::moto::{causes, passes};
 use super::refusal::Refusal;
 
 /// A streamed body.
@@ -119,9 +119,10 @@ fn with_prefix(query: &str, prefix: &str) -> String {
 }
 
 fn unavailable(error: &dyn std::error::Error) -> Refusal {
+    let causes = causes(error);
     Refusal::Failing {
         status: 503,
-        reason: format!("the registry behind the front does not answer: {error}"),
+        reason: format!("the registry behind the front does not answer: {causes}"),
     }
 }
 
