@@ -3,9 +3,13 @@
 //! Unknown fields are tolerated, so that a newer configuration works with an older tool as long as
 //! `schema_version` stays the same.
 
+mod parse;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use parse::{ContractError, OUTPUT};
 
 /// The version of the contract that this tool reads.
 pub const SCHEMA_VERSION: u64 = 1;
