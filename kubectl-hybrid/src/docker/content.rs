@@ -19,19 +19,19 @@
 //!
 //! A file counts as committed only when Git knows it and calls it unchanged. So an ignored file
 //! that Docker sees, such as a `dist` folder that was built before, makes the tree dirty, and so
-//! do files that Git was told not to look at. Two clones may differ in line ends, in what a filter
+//! do files that Git was told not to look at. Of Git's own folder, when Docker sees it, the commit
+//! counts, as an option. Two clones may differ in line ends, in what a filter
 //! made of a file, or in permissions that Git does not keep: there the commit decides. What lies
 //! outside is not covered either: base images, and whatever a `RUN` step downloads.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::build::Source;
-use super::command::Command;
 use super::context::{self, Context};
+use super::platform::Platform;
+use super::repository::Repository;
 use crate::registry::Tag;
 
 /// How many digits of Git's id of a folder, and of a content hash, a tag holds.
@@ -39,9 +39,6 @@ const DIGITS: usize = 12;
 
 /// How many digits of the options' hash a tag holds.
 const OPTION_DIGITS: usize = 8;
-
-/// How long Git may take. Its first look at a large tree on a cold disk is slow.
-const GIT: Duration = Duration::from_mins(2);
 
 /// Why the content of a service cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +92,18 @@ impl ContentTag {
         let clean = repository
             .as_ref()
             .is_some_and(|repository| repository.has_committed(&context));
+        let commit = repository
+            .as_ref()
+            .filter(|_| context.sees_git)
+            .map(|repository| repository.commit.clone());
         let tree = repository.map(|repository| first(&repository.tree, DIGITS).to_owned());
         let (text, state) = match tree {
-            Some(tree) if clean => (clean_tag(&tree, source, &context), State::Clean),
+            Some(tree) if clean => (
+                clean_tag(&tree, source, &context, commit.as_deref()),
+                State::Clean,
+            ),
             tree => {
-                let options = options(source, &context, &source.platforms);
+                let options = options(source, &context, &source.platforms, commit.as_deref());
                 let folder = source.context.clone();
                 let hash =
                     blocking(&source.context, move || context.hash(&folder, &options)).await?;
@@ -128,14 +132,7 @@ impl ContentTag {
     }
 }
 
-/// The commit that last changed the context, for a label or for people. `None` without Git.
-pub async fn revision(context: &Path) -> Option<String> {
-    let commit = git(context, &["log", "-1", "--format=%H", "HEAD", "--", "."]).await?;
-    let commit = commit.trim();
-    (!commit.is_empty()).then(|| commit.to_owned())
-}
-
-fn clean_tag(tree: &str, source: &Source, context: &Context) -> String {
+fn clean_tag(tree: &str, source: &Source, context: &Context, commit: Option<&str>) -> String {
     let mut tag = tree.to_owned();
     // One platform is shown by its name, several are among the options.
     let counted = match source.platforms.as_slice() {
@@ -153,11 +150,12 @@ fn clean_tag(tree: &str, source: &Source, context: &Context) -> String {
     let is_plain = source.target.is_none()
         && source.build_args.is_empty()
         && counted.is_empty()
+        && commit.is_none()
         && context.dockerfile.as_deref() == Some(b"Dockerfile")
         && context.outside.is_empty();
     if !is_plain {
         let mut hash = Sha256::new();
-        hash.update(options(source, context, counted));
+        hash.update(options(source, context, counted, commit));
         tag.push('-');
         tag.push_str(first(&context::hex(&hash.finalize()), OPTION_DIGITS));
     }
@@ -165,7 +163,12 @@ fn clean_tag(tree: &str, source: &Source, context: &Context) -> String {
 }
 
 /// All that decides beside the files of the context, in a form in which no two choices are alike.
-fn options(source: &Source, context: &Context, platforms: &[super::platform::Platform]) -> Vec<u8> {
+fn options(
+    source: &Source,
+    context: &Context,
+    platforms: &[Platform],
+    commit: Option<&str>,
+) -> Vec<u8> {
     let mut bytes = b"options 1".to_vec();
     let mut field = |name: &str, value: &[u8]| {
         bytes.extend_from_slice(&(name.len() as u64).to_le_bytes());
@@ -185,6 +188,9 @@ fn options(source: &Source, context: &Context, platforms: &[super::platform::Pla
     for (name, value) in &source.build_args {
         field("argument", name.as_bytes());
         field("value", value.as_bytes());
+    }
+    if let Some(commit) = commit {
+        field("commit", commit.as_bytes());
     }
     for platform in platforms {
         field("platform", platform.to_string().as_bytes());
@@ -208,88 +214,310 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// What Git knows of a context.
-struct Repository {
-    /// The id of the context's folder in the last commit.
-    tree: String,
-    /// The files that Git looks at, relative to the context.
-    watched: HashSet<Vec<u8>>,
-    /// The files that Git was told not to look at.
-    unwatched: Vec<Vec<u8>>,
-    /// The files that differ from the commit.
-    changed: Vec<Vec<u8>>,
-}
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
 
-impl Repository {
-    /// Asks Git. `None` when there is no Git, no repository, no commit, or the context is not in
-    /// it; also when Git refuses to answer, since nothing can be told then.
-    async fn of(context: &Path) -> Option<Self> {
-        let (place, files, status) = tokio::join!(
-            git(context, &["rev-parse", "--show-prefix", "HEAD:./"]),
-            git(context, &["ls-files", "-v", "-z", "--", "."]),
-            git(
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::docker::repository::revision;
+
+    /// A folder with one service, `web`, in it.
+    struct Project {
+        folder: TempDir,
+        source: Source,
+    }
+
+    impl Project {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let context = folder.path().join("web");
+            std::fs::create_dir_all(&context).unwrap();
+            let source = Source {
                 context,
-                &[
-                    "status",
-                    "--porcelain=v1",
-                    "-z",
-                    "--untracked-files=no",
-                    "--no-renames",
-                    "--ignore-submodules=none",
-                    "--",
-                    ".",
-                ],
-            )
+                dockerfile: None,
+                target: None,
+                build_args: std::collections::BTreeMap::new(),
+                platforms: vec!["linux/amd64".parse().unwrap()],
+            };
+            let project = Self { folder, source };
+            project.write("web/Dockerfile", "FROM busybox:1.36\nCOPY . /\n");
+            project.write("web/index.html", "hello");
+            project
+        }
+
+        fn committed() -> Self {
+            let project = Self::new();
+            project.git(&["init", "-q"]);
+            project.commit();
+            project
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+
+        fn git(&self, args: &[&str]) -> String {
+            let output = std::process::Command::new("git")
+                .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+                .args(args)
+                .current_dir(self.folder.path())
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_CONFIG_SYSTEM", "/dev/null")
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{args:?}: {output:?}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        }
+
+        fn commit(&self) {
+            self.git(&["add", "-A"]);
+            self.git(&["commit", "-q", "--allow-empty", "-m", "change"]);
+        }
+
+        async fn content(&self) -> ContentTag {
+            ContentTag::of(&self.source).await.unwrap()
+        }
+
+        async fn tag(&self) -> String {
+            self.content().await.tag().to_string()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_committed_context_has_the_id_that_git_gives_its_folder() {
+        let project = Project::committed();
+        let content = project.content().await;
+        assert_eq!(content.state(), State::Clean);
+        let tree = project.git(&["rev-parse", "HEAD:web"]);
+        assert_eq!(content.tag().as_str(), &tree[..12]);
+        assert_eq!(
+            revision(&project.source.context).await.unwrap(),
+            project.git(&["rev-parse", "HEAD"])
         );
-        let place = place?;
-        let (prefix, tree) = place.trim_end().rsplit_once('\n')?;
-        let (mut watched, mut unwatched) = (HashSet::new(), Vec::new());
-        for entry in files?.split_terminator('\0') {
-            let (flag, path) = entry.split_once(' ')?;
-            // Lower case: assumed unchanged. `S`: outside a sparse checkout.
-            if flag == "H" {
-                watched.insert(path.as_bytes().to_vec());
-            } else {
-                unwatched.push(path.as_bytes().to_vec());
+    }
+
+    #[tokio::test]
+    async fn a_commit_elsewhere_or_a_rewritten_one_leaves_the_tag() {
+        let project = Project::committed();
+        let before = project.tag().await;
+        project.write("api/index.html", "another service");
+        assert_eq!(project.tag().await, before);
+        project.commit();
+        assert_eq!(project.tag().await, before);
+        project.git(&["commit", "-q", "--amend", "--allow-empty", "-m", "reworded"]);
+        assert_eq!(project.tag().await, before);
+        project.write("web/index.html", "changed");
+        project.commit();
+        let after = project.content().await;
+        assert_eq!(after.state(), State::Clean);
+        assert_ne!(after.tag().as_str(), before);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_dirty_and_its_reversal_is_clean_again() {
+        let project = Project::committed();
+        let clean = project.tag().await;
+        let mut tags = std::collections::BTreeSet::from([clean.clone()]);
+        for text in ["hello!", "hello?"] {
+            project.write("web/index.html", text);
+            let content = project.content().await;
+            assert_eq!(content.state(), State::Dirty);
+            let tag = content.tag().to_string();
+            assert!(tag.starts_with(&format!("{clean}-dirty-")), "{tag}");
+            assert!(tags.insert(tag), "each content has its own tag");
+        }
+        project.write("web/index.html", "hello");
+        assert_eq!(project.tag().await, clean);
+        std::fs::remove_file(project.source.context.join("index.html")).unwrap();
+        assert_eq!(project.content().await.state(), State::Dirty);
+    }
+
+    #[tokio::test]
+    async fn what_docker_does_not_see_does_not_count_as_a_change() {
+        let project = Project::new();
+        project.write("web/.dockerignore", "notes\n**/*.log\n");
+        project.write("web/notes/kept.txt", "x");
+        project.git(&["init", "-q"]);
+        project.commit();
+        let clean = project.tag().await;
+        project.write("web/notes/kept.txt", "changed");
+        project.write("web/notes/new.txt", "new");
+        project.write("web/deep/x.log", "log");
+        assert_eq!(project.content().await.state(), State::Clean);
+        assert_eq!(project.tag().await, clean);
+    }
+
+    #[tokio::test]
+    async fn what_git_ignores_counts_when_docker_sees_it() {
+        let project = Project::new();
+        project.write(".gitignore", "dist\n");
+        project.write("web/dist/app.js", "one");
+        project.git(&["init", "-q"]);
+        project.commit();
+        let one = project.content().await;
+        assert_eq!(one.state(), State::Dirty);
+        project.write("web/dist/app.js", "two");
+        assert_ne!(project.content().await.tag(), one.tag());
+    }
+
+    #[tokio::test]
+    async fn what_git_was_told_not_to_look_at_counts() {
+        for flag in ["--assume-unchanged", "--skip-worktree"] {
+            let project = Project::committed();
+            project.git(&["update-index", flag, "web/index.html"]);
+            project.write("web/index.html", "local");
+            let content = project.content().await;
+            assert_eq!(content.state(), State::Dirty, "{flag}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_dockerfile_and_the_rules_count_though_docker_does_not_copy_them() {
+        for file in ["Dockerfile", ".dockerignore"] {
+            let project = Project::new();
+            project.write("web/.dockerignore", "Dockerfile\n.dockerignore\n");
+            project.git(&["init", "-q"]);
+            project.commit();
+            assert_eq!(project.content().await.state(), State::Clean);
+            let path = project.source.context.join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, format!("{text}# more\n")).unwrap();
+            assert_eq!(project.content().await.state(), State::Dirty, "{file}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_option_has_its_own_tag_clean_or_not() {
+        for is_clean in [true, false] {
+            let mut project = Project::committed();
+            project.write("web/other.Dockerfile", "FROM busybox:1.36\nCOPY . /\n");
+            project.write("elsewhere/Dockerfile", "FROM busybox:1.36\n");
+            project.commit();
+            if !is_clean {
+                project.write("web/index.html", "dirty");
+            }
+            let plain = project.source.clone();
+            let mut tags = vec![project.tag().await];
+            let args = |value: &str| [("VERSION".to_owned(), value.to_owned())].into();
+            let platform = |text: &str| text.parse::<Platform>().unwrap();
+            let changes: [&dyn Fn(&mut Source); 8] = [
+                &|source| source.target = Some("run".to_owned()),
+                &|source| source.build_args = args("1"),
+                &|source| source.build_args = args("2"),
+                &|source| source.platforms = vec![platform("linux/arm64")],
+                &|source| source.platforms = vec![platform("linux/arm/v7")],
+                &|source| {
+                    source.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
+                },
+                &|source| source.dockerfile = Some(source.context.join("other.Dockerfile")),
+                &|source| {
+                    source.dockerfile = Some(source.context.join("../elsewhere/Dockerfile"));
+                },
+            ];
+            for change in changes {
+                project.source = plain.clone();
+                change(&mut project.source);
+                let content = project.content().await;
+                assert_eq!(content.state() == State::Clean, is_clean);
+                tags.push(content.tag().to_string());
+            }
+            project.write("elsewhere/Dockerfile", "FROM busybox:1.37\n");
+            tags.push(project.tag().await);
+            let distinct: std::collections::BTreeSet<_> = tags.iter().collect();
+            assert_eq!(distinct.len(), tags.len(), "{tags:?}");
+            if is_clean {
+                assert_eq!(tags[4], format!("{}-arm64", tags[0]));
             }
         }
-        let changed = status?
-            .split_terminator('\0')
-            .map(|entry| {
-                let path = entry.get(3..).unwrap_or_default();
-                let path = path.strip_prefix(prefix).unwrap_or(path);
-                path.as_bytes().to_vec()
-            })
-            .collect();
-        Some(Self {
-            tree: tree.to_owned(),
-            watched,
-            unwatched,
-            changed,
-        })
     }
 
-    /// Whether everything that Docker sees is as it was committed.
-    fn has_committed(&self, context: &Context) -> bool {
-        let differs = self
-            .changed
-            .iter()
-            .chain(&self.unwatched)
-            .any(|path| context.sees(path));
-        !differs && context.files().all(|path| self.watched.contains(path))
-    }
-}
+    #[tokio::test]
+    async fn without_git_bytes_modes_and_links_count_and_times_do_not() {
+        let project = Project::new();
+        let first = project.content().await;
+        assert_eq!(first.state(), State::Unversioned);
+        assert!(first.tag().as_str().starts_with("src-"), "{first:?}");
+        let file = project.source.context.join("index.html");
+        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+        std::fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(hour_ago)
+            .unwrap();
+        assert_eq!(project.tag().await, first.tag().as_str());
 
-/// Runs Git in the context. Its own locks are left alone, and so are variables that a hook set
-/// for another repository.
-async fn git(context: &Path, args: &[&str]) -> Option<String> {
-    let mut command = Command::new("git")
-        .args(args.iter().copied())
-        .cwd(context)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("LC_ALL", "C")
-        .timeout(GIT);
-    let foreign = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
-    command = command.env_changes(&foreign.map(|name| (name.into(), None)));
-    command.run().await.ok().map(|done| done.stdout)
+        let mut tags = vec![first.tag().to_string()];
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        tags.push(project.tag().await);
+        let link = project.source.context.join("link");
+        for target in ["index.html", "Dockerfile", "/nowhere"] {
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            tags.push(project.tag().await);
+        }
+        std::fs::create_dir(project.source.context.join("empty")).unwrap();
+        tags.push(project.tag().await);
+        let distinct: std::collections::BTreeSet<_> = tags.iter().collect();
+        assert_eq!(distinct.len(), tags.len(), "{tags:?}");
+    }
+
+    #[tokio::test]
+    async fn a_repository_without_a_commit_of_the_context_is_unversioned() {
+        let project = Project::new();
+        project.git(&["init", "-q"]);
+        assert_eq!(project.content().await.state(), State::Unversioned);
+        project.git(&["commit", "-q", "--allow-empty", "-m", "empty"]);
+        assert_eq!(project.content().await.state(), State::Unversioned);
+        assert_eq!(revision(&project.source.context).await, None);
+    }
+
+    #[tokio::test]
+    async fn names_that_need_care_are_compared_rightly() {
+        let project = Project::new();
+        for name in ["a b", "[x]", "\"q\"", "ä", "new\nline", "-dash"] {
+            project.write(&format!("web/{name}"), "x");
+        }
+        project.git(&["init", "-q"]);
+        project.commit();
+        assert_eq!(project.content().await.state(), State::Clean);
+        project.write("web/new\nline", "y");
+        assert_eq!(project.content().await.state(), State::Dirty);
+    }
+
+    #[tokio::test]
+    async fn a_context_that_is_the_whole_repository_is_compared_rightly() {
+        let mut project = Project::committed();
+        project.source.dockerfile = Some(project.source.context.join("Dockerfile"));
+        project.source.context = project.folder.path().to_path_buf();
+        // Docker sees Git's own folder: a build may ask it for the commit.
+        let first = project.content().await;
+        assert_eq!(first.state(), State::Clean);
+        project.git(&["commit", "-q", "--allow-empty", "-m", "empty"]);
+        assert_ne!(project.tag().await, first.tag().as_str());
+        project.git(&["branch", "another"]);
+        let second = project.tag().await;
+        project.git(&["gc", "-q"]);
+        assert_eq!(project.tag().await, second);
+        project.write(".dockerignore", ".git\n");
+        project.commit();
+        let ignored = project.tag().await;
+        project.git(&["commit", "-q", "--allow-empty", "-m", "empty"]);
+        assert_eq!(project.tag().await, ignored);
+        project.write("web/index.html", "changed");
+        assert_eq!(project.content().await.state(), State::Dirty);
+    }
+
+    #[tokio::test]
+    async fn a_context_that_cannot_be_read_is_an_error() {
+        let mut project = Project::new();
+        project.source.context = project.folder.path().join("gone");
+        let error = ContentTag::of(&project.source).await.unwrap_err();
+        assert!(error.to_string().contains("gone"), "{error}");
+    }
 }

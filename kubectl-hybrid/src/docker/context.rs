@@ -19,6 +19,8 @@ pub(super) struct Context {
     decisive: Vec<Vec<u8>>,
     /// The Dockerfile's path in the context, when it is there.
     pub(super) dockerfile: Option<Vec<u8>>,
+    /// Whether Docker sees Git's own folder.
+    pub(super) sees_git: bool,
     /// The bytes of decisive files outside the context.
     pub(super) outside: Vec<Vec<u8>>,
 }
@@ -60,6 +62,7 @@ impl Context {
             rules,
             decisive: Vec::new(),
             dockerfile: inside(folder, &dockerfile),
+            sees_git: false,
             outside: Vec::new(),
         };
         for file in [&dockerfile, &rules_file] {
@@ -133,6 +136,12 @@ impl Context {
             path.extend_from_slice(name.as_encoded_bytes());
             let excluded = self.rules.excludes(&path);
             if excluded && !self.rules.has_exceptions() {
+                continue;
+            }
+            if path == b".git" {
+                // Each command of Git changes something in it. What a build can want of it is
+                // which commit it builds.
+                self.sees_git = !excluded;
                 continue;
             }
             let is_folder = if excluded {

@@ -17,6 +17,7 @@ pub mod overlay;
 pub mod platform;
 pub mod push;
 pub mod push_error;
+mod repository;
 pub mod surroundings;
 
 pub use build::{BuildError, BuildRequest, Builder, BuilderKind, Built, Source};
@@ -27,4 +28,5 @@ pub use login::{Login, LoginError};
 pub use platform::Platform;
 pub use push::{Pushed, push};
 pub use push_error::{PushError, PushFailure};
+pub use repository::revision;
 pub use surroundings::Surroundings;

@@ -70,7 +70,7 @@ impl Registry {
                 .send()
                 .await
                 .map_err(|error| {
-                    RegistryError::sort("BatchGetImage", &self.host, repository, &error)
+                    RegistryError::sort("look up images of", &self.host, repository, &error)
                 })?;
             // An image that two of the tags name comes once per tag.
             for image in answer.images() {
@@ -139,7 +139,7 @@ impl Registry {
                 Ok(None)
             }
             Err(error) => Err(RegistryError::sort(
-                "DescribeImages",
+                "describe images of",
                 &self.host,
                 repository,
                 &error,
@@ -169,7 +169,9 @@ impl Registry {
             .repository_names(name)
             .send()
             .await
-            .map_err(|error| RegistryError::sort("DescribeRepositories", &self.host, name, &error));
+            .map_err(|error| {
+                RegistryError::sort("describe the repository", &self.host, name, &error)
+            });
         match asked {
             Ok(answer) => Ok(answer.repositories().first().map(repository)),
             Err(RegistryError::NoRepository { .. }) => Ok(None),
@@ -221,7 +223,10 @@ impl Registry {
                 })
             }
             _ => Err(RegistryError::sort(
-                "PutImage", &self.host, repository, &error,
+                "set a tag in",
+                &self.host,
+                repository,
+                &error,
             )),
         }
     }
@@ -252,7 +257,7 @@ impl Registry {
             .send()
             .await
             .map_err(|error| {
-                RegistryError::sort("BatchGetImage", &self.host, repository, &error)
+                RegistryError::sort("look up images of", &self.host, repository, &error)
             })?;
         let images: Vec<FoundImage> = answer.images().iter().filter_map(content).collect();
         let behind_tag = answer.images().iter().filter_map(found);

@@ -1,6 +1,8 @@
 //! What goes wrong between us and the ECR API.
 
-use aws_sdk_ecr::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ecr::config::http::HttpResponse;
+use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use ecr_hybrid::aws_error::AwsError;
 
 use super::reference::Tag;
 
@@ -33,160 +35,46 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
     },
-    /// The principal may not do this.
-    #[error("AWS refuses {action} in {registry}: {message}")]
-    Denied {
-        /// The API's action.
-        action: &'static str,
-        /// The registry.
-        registry: String,
-        /// The service's own words.
-        message: String,
-    },
-    /// There are no credentials, or they are not valid any more.
-    #[error("cannot ask {registry}: {message}")]
-    NotAuthenticated {
-        /// The API's action.
-        action: &'static str,
-        /// The registry.
-        registry: String,
-        /// The service's or the SDK's own words.
-        message: String,
-    },
-    /// Too many requests, after the SDK's own retries.
-    #[error("AWS asks to slow down: {action} in {registry}: {message}")]
-    Throttled {
-        /// The API's action.
-        action: &'static str,
-        /// The registry.
-        registry: String,
-        /// The service's own words.
-        message: String,
-    },
-    /// The service failed or could not be reached.
-    #[error("cannot reach the ECR API for {registry} ({action}): {message}")]
-    Unavailable {
-        /// The API's action.
-        action: &'static str,
-        /// The registry.
-        registry: String,
-        /// What happened.
-        message: String,
-    },
-    /// Something else.
-    #[error("{action} in {registry} failed: {message}")]
-    Other {
-        /// The API's action.
-        action: &'static str,
-        /// The registry.
-        registry: String,
-        /// What happened.
-        message: String,
-    },
+    /// AWS refused or did not answer, for a reason that is the same for every service.
+    #[error(transparent)]
+    Aws(#[from] Box<AwsError>),
 }
 
 impl RegistryError {
     /// What to do next, for people.
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NoRepository { registry, .. } => format!(
+        match self {
+            Self::NoRepository { registry, .. } => Some(format!(
                 "apply the Terraform configuration, or check that {registry} is the right account and region"
+            )),
+            Self::ImmutableTag { .. } => Some(
+                "roll out by digest, and leave the moving tag out for this repository".to_owned(),
             ),
-            Self::ImmutableTag { .. } => {
-                "roll out by digest, and leave the moving tag out for this repository".to_owned()
-            }
-            Self::Denied { action, .. } => format!(
-                "the AWS identity in use needs `ecr:{action}`; `aws sts get-caller-identity` shows who it is"
-            ),
-            Self::Throttled { .. } | Self::Unavailable { .. } => "try again in a moment".to_owned(),
-            Self::NoImage { .. } | Self::NotAuthenticated { .. } | Self::Other { .. } => {
-                return None;
-            }
-        })
+            Self::NoImage { .. } => None,
+            Self::Aws(error) => error.hint(),
+        }
     }
 
-    /// Whether AWS did not accept the credentials.
-    pub fn is_authentication(&self) -> bool {
-        matches!(self, Self::NotAuthenticated { .. })
-    }
-
-    /// Sorts an SDK error that the caller did not expect.
-    pub(super) fn sort<E, R>(
-        action: &'static str,
+    /// Sorts an SDK error. `doing` completes "Cannot …".
+    pub(super) fn sort<E>(
+        doing: &str,
         registry: &str,
         repository: &str,
-        error: &SdkError<E, R>,
+        error: &SdkError<E, HttpResponse>,
     ) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-        R: std::fmt::Debug,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let registry = registry.to_owned();
-        let Some(service) = error.as_service_error() else {
-            let message = DisplayErrorContext(error).to_string();
-            let message = message.split(" (").next().unwrap_or(&message).to_owned();
-            return match error {
-                // The SDK looks for credentials while it makes the request.
-                SdkError::ConstructionFailure(_) => Self::NotAuthenticated {
-                    action,
-                    registry,
-                    message,
-                },
-                _ => Self::Unavailable {
-                    action,
-                    registry,
-                    message,
-                },
-            };
-        };
-        let code = service.code().unwrap_or_default();
-        let message = match service.message() {
-            Some(message) => message.to_owned(),
-            None => service.to_string(),
-        };
-        match code {
-            "RepositoryNotFoundException" => Self::NoRepository {
+        let code = error
+            .as_service_error()
+            .and_then(ProvideErrorMetadata::code);
+        if code == Some("RepositoryNotFoundException") {
+            return Self::NoRepository {
                 repository: repository.to_owned(),
-                registry,
-            },
-            "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => Self::Denied {
-                action,
-                registry,
-                message,
-            },
-            "ExpiredTokenException"
-            | "ExpiredToken"
-            | "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationTokenException"
-            | "RequestExpired" => Self::NotAuthenticated {
-                action,
-                registry,
-                message,
-            },
-            "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded" => Self::Throttled {
-                action,
-                registry,
-                message,
-            },
-            "ServerException"
-            | "InternalFailure"
-            | "InternalServerError"
-            | "ServiceUnavailable" => Self::Unavailable {
-                action,
-                registry,
-                message,
-            },
-            _ => Self::Other {
-                action,
-                registry,
-                message,
-            },
+                registry: registry.to_owned(),
+            };
         }
+        let doing = format!("{doing} `{repository}` in {registry}");
+        Self::Aws(Box::new(AwsError::from_sdk(doing, error)))
     }
 }
