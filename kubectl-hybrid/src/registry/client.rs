@@ -359,3 +359,6 @@ fn repository(repository: &types::Repository) -> RepositoryDetail {
         mutability,
     }
 }
+
+#[cfg(test)]
+mod tests;
