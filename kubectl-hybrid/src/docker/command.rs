@@ -1,7 +1,7 @@
 //! One runner for child processes: output, log file, time limit, and an end for the whole group.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::surroundings::Surroundings;
+use super::group::Group;
 
 /// How many of the last lines are kept for a failure.
 const TAIL_LINES: usize = 20;
@@ -256,10 +256,35 @@ impl Command {
         }
     }
 
+    fn process(&self) -> tokio::process::Command {
+        let mut process = tokio::process::Command::new(&self.program);
+        process
+            .args(self.args.iter().map(|argument| &argument.value))
+            .stdin(match self.stdin {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => process.env(name, value),
+                None => process.env_remove(name),
+            };
+        }
+        if let Some(folder) = &self.cwd {
+            process.current_dir(folder);
+        }
+        process
+    }
+
     async fn run_to_end(&self) -> Result<Finished, CommandError> {
         let started = Instant::now();
         let transcript = Mutex::new(Transcript::new(self)?);
-        let mut group = Group::start(self)?;
+        let mut group = Group::start(self.process()).map_err(|source| CommandError::Start {
+            command: self.display(),
+            source,
+        })?;
         let (stdin, stdout, stderr) = group.streams();
         let output = async {
             let feed = async {
@@ -324,11 +349,6 @@ impl fmt::Debug for Command {
         // The environment and the standard input may hold what nobody should read.
         f.debug_tuple("Command").field(&self.display()).finish()
     }
-}
-
-/// A program by its bare name, or nothing when it is not on `PATH`.
-pub fn program_on_path(surroundings: &Surroundings, name: &str) -> Option<PathBuf> {
-    surroundings.find_program(OsStr::new(name))
 }
 
 /// What both streams leave behind, line by line so that they do not mix within one.
@@ -425,254 +445,6 @@ async fn copy_lines(
     Ok(())
 }
 
-/// A child at the head of its own process group, so that what it started ends with it.
-struct Group {
-    child: tokio::process::Child,
-    ended: bool,
-}
-
-impl Group {
-    fn start(command: &Command) -> Result<Self, CommandError> {
-        let mut process = tokio::process::Command::new(&command.program);
-        process
-            .args(command.args.iter().map(|argument| &argument.value))
-            .stdin(if command.stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        for (name, value) in &command.env {
-            match value {
-                Some(value) => process.env(name, value),
-                None => process.env_remove(name),
-            };
-        }
-        if let Some(folder) = &command.cwd {
-            process.current_dir(folder);
-        }
-        #[cfg(unix)]
-        process.process_group(0);
-        match process.spawn() {
-            Ok(child) => Ok(Self {
-                child,
-                ended: false,
-            }),
-            Err(source) => Err(CommandError::Start {
-                command: command.display(),
-                source,
-            }),
-        }
-    }
-
-    fn streams(
-        &mut self,
-    ) -> (
-        Option<tokio::process::ChildStdin>,
-        Option<tokio::process::ChildStdout>,
-        Option<tokio::process::ChildStderr>,
-    ) {
-        (
-            self.child.stdin.take(),
-            self.child.stdout.take(),
-            self.child.stderr.take(),
-        )
-    }
-
-    async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
-        self.ended = true;
-        Ok(status)
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Group {
-    fn drop(&mut self) {
-        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-
-        if self.ended {
-            return;
-        }
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        let Some(pid) = pid else { return };
-        // A Docker client that dies closes its session, and the engine drops the work with it:
-        // nothing is gained by asking politely first.
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-        // Seen to its end, so that no child outlives its command; reaped by the line after.
-        let _ = rustix::process::waitid(
-            WaitId::Pid(pid),
-            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-        );
-        let _ = self.child.try_wait();
-    }
-}
-
-#[cfg(not(unix))]
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.ended {
-            // The plugins of a Docker client end by themselves when it is gone.
-            let _ = self.child.start_kill();
-        }
-    }
-}
-
 #[cfg(unix)]
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sh(script: &str) -> Command {
-        Command::new("/bin/sh").arg("-c").arg(script)
-    }
-
-    #[tokio::test]
-    async fn output_goes_to_the_caller_and_into_the_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("logs/web.log");
-        let done = sh("echo out; echo err >&2; printf last")
-            .log(&log)
-            .run()
-            .await
-            .unwrap();
-        assert_eq!(done.stdout, "out\nlast");
-        let text = std::fs::read_to_string(log).unwrap();
-        for line in ["out\n", "err\n", "last"] {
-            assert!(text.contains(line), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_failure_keeps_the_status_and_the_last_lines() {
-        let error = sh("for i in $(seq 1 50); do echo line $i; done; echo broken >&2; exit 3")
-            .run()
-            .await
-            .unwrap_err();
-        let failure = error.failure().unwrap();
-        assert_eq!(failure.status.code(), Some(3));
-        assert_eq!(failure.tail.len(), TAIL_LINES);
-        assert!(failure.tail.iter().any(|line| line == "broken"));
-        assert!(failure.stdout.starts_with("line 1\n"));
-    }
-
-    #[tokio::test]
-    async fn a_message_shows_the_masked_form_of_an_argument() {
-        let error = Command::new("/bin/sh")
-            .args(["-c", "exit 1", "build"])
-            .arg_shown_as("PASSWORD=hunter2", "PASSWORD=…")
-            .run()
-            .await
-            .unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("PASSWORD=…"), "{text}");
-        assert!(!text.contains("hunter2"), "{text}");
-        assert!(!format!("{error:?}").contains("hunter2"));
-    }
-
-    #[tokio::test]
-    async fn a_program_that_is_not_there_is_named() {
-        let error = Command::new("/nowhere/docker")
-            .arg("version")
-            .run()
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot start `docker version`"),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn input_reaches_the_child_and_a_deaf_child_is_no_error() {
-        let done = Command::new("/bin/cat").stdin("hello").run().await.unwrap();
-        assert_eq!(done.stdout, "hello");
-        sh("exec <&-; exit 0")
-            .stdin(vec![b'x'; 1 << 20])
-            .run()
-            .await
-            .unwrap();
-    }
-
-    fn is_alive(pid: &str) -> bool {
-        std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("kill -0 {pid} 2>/dev/null")])
-            .status()
-            .unwrap()
-            .success()
-    }
-
-    async fn until_written(file: &Path) -> String {
-        loop {
-            match std::fs::read_to_string(file) {
-                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
-                _ => tokio::task::yield_now().await,
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dropped_run_ends_the_child_and_its_children() {
-        let folder = tempfile::tempdir().unwrap();
-        let (own, grandchild) = (folder.path().join("own"), folder.path().join("grandchild"));
-        let command = sh(&format!(
-            "sleep 600 & echo $! > {}; echo $$ > {}; wait",
-            grandchild.display(),
-            own.display()
-        ));
-        let started = async { (until_written(&own).await, until_written(&grandchild).await) };
-        let (own, grandchild) = tokio::select! {
-            result = command.run() => panic!("ended by itself: {result:?}"),
-            pids = started => pids,
-        };
-        assert!(!is_alive(&own), "the child is still there");
-        // The grandchild is reaped by whoever inherits it; dead or defunct, it runs no more.
-        let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-        assert!(
-            state.is_empty() || state.contains(") Z "),
-            "the grandchild still runs: {state}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_child_that_takes_too_long_is_ended() {
-        let before = Instant::now();
-        let error = sh("sleep 600")
-            .timeout(Duration::from_millis(50))
-            .run()
-            .await
-            .unwrap_err();
-        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
-        assert!(before.elapsed() < Duration::from_mins(1));
-    }
-
-    #[tokio::test]
-    async fn a_grandchild_that_holds_the_pipe_does_not_hold_the_command() {
-        let before = Instant::now();
-        let done = sh("echo done; sleep 20 & exit 0").run().await.unwrap();
-        assert_eq!(done.stdout, "done\n");
-        assert!(before.elapsed() < Duration::from_secs(15));
-    }
-
-    #[tokio::test]
-    async fn each_line_is_told_as_it_comes() {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&lines);
-        sh("echo one; echo two")
-            .on_line(Arc::new(move |line| {
-                told.lock().unwrap().push(line.to_owned());
-            }))
-            .run()
-            .await
-            .unwrap();
-        assert_eq!(*lines.lock().unwrap(), ["one", "two"]);
-    }
-}
+mod tests;

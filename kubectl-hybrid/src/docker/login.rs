@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,16 +16,8 @@ use tempfile::TempDir;
 use super::command::{Command, CommandError};
 use super::helper;
 use super::overlay::{self, ShapeError};
+use super::private_folder::{self, PROGRAMS};
 use super::surroundings::Surroundings;
-
-/// What the private folders are called; the rest of the name is random.
-const PREFIX: &str = "kubectl-hybrid-docker-";
-
-/// The file that a live folder's owner holds locked.
-const LOCK: &str = "owner.lock";
-
-/// The folder that is put on `PATH`. It is made once the lock is held.
-const PROGRAMS: &str = "hybrid-bin";
 
 /// How long the helper may take to forget a token.
 const FORGET: Duration = Duration::from_secs(10);
@@ -126,7 +118,7 @@ impl Login {
             });
         }
 
-        let (folder, lock) = private_folder(surroundings)?;
+        let (folder, lock) = private_folder::make(surroundings)?;
         let failed = |source| LoginError::Folder {
             folder: folder.path().to_path_buf(),
             source,
@@ -154,7 +146,7 @@ impl Login {
                     env.push(("BUILDX_CONFIG".into(), Some(user.join("buildx").into())));
                 }
             }
-            write_private(&folder.path().join("config.json"), &config).map_err(failed)?;
+            private_folder::write(&folder.path().join("config.json"), &config).map_err(failed)?;
             env.push((
                 "DOCKER_CONFIG".into(),
                 Some(folder.path().as_os_str().to_owned()),
@@ -235,68 +227,6 @@ fn auth_config(
     Some((NAME.into(), Some(config.to_string().into())))
 }
 
-/// Makes a folder that only this user can enter, and holds its lock.
-///
-/// The runtime folder is preferred: it is in memory and ends with the user's session.
-fn private_folder(surroundings: &Surroundings) -> Result<(TempDir, File), LoginError> {
-    let runtime = surroundings.get("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let temporary = std::env::temp_dir();
-    let make = |parent: &Path| {
-        sweep(parent);
-        let folder = private_name().tempdir_in(parent)?;
-        let lock = File::create(folder.path().join(LOCK))?;
-        lock.lock()?;
-        Ok((folder, lock))
-    };
-    let in_runtime = runtime.as_deref().and_then(|parent| make(parent).ok());
-    match in_runtime {
-        Some(private) => Ok(private),
-        None => make(&temporary).map_err(|source| LoginError::Folder {
-            folder: temporary,
-            source,
-        }),
-    }
-}
-
-#[cfg(unix)]
-fn private_name() -> tempfile::Builder<'static, 'static> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(PREFIX)
-        .permissions(std::fs::Permissions::from_mode(0o700));
-    builder
-}
-
-/// The temporary folder of Windows is the user's own already.
-#[cfg(not(unix))]
-fn private_name() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX);
-    builder
-}
-
-/// Removes the folders of owners that were killed. A folder is judged only once it shows that its
-/// owner has taken the lock.
-fn sweep(parent: &Path) {
-    let Ok(entries) = std::fs::read_dir(parent) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let folder = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX)
-            || !folder.join(PROGRAMS).is_dir()
-        {
-            continue;
-        }
-        let is_dead = File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if is_dead {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-}
-
 /// Lets what lies beside the user's configuration apply: contexts, plugins, trust.
 #[cfg(unix)]
 #[expect(
@@ -352,202 +282,6 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn write_private(path: &Path, config: &Value) -> io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    file.write_all(config.to_string().as_bytes())?;
-    file.flush()
-}
-
 #[cfg(unix)]
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::docker::fake::write_program;
-
-    const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-
-    struct User {
-        home: TempDir,
-        own: PathBuf,
-    }
-
-    impl User {
-        fn new(config: Option<&str>) -> Self {
-            let home = tempfile::tempdir().unwrap();
-            let docker = home.path().join(".docker");
-            std::fs::create_dir_all(docker.join("contexts/meta")).unwrap();
-            std::fs::create_dir_all(docker.join("cli-plugins")).unwrap();
-            std::fs::write(docker.join("cli-plugins/docker-buildx"), "plugin").unwrap();
-            if let Some(config) = config {
-                std::fs::write(docker.join("config.json"), config).unwrap();
-            }
-            std::fs::create_dir(home.path().join("run")).unwrap();
-            let own = home.path().join("kubectl-hybrid");
-            write_program(
-                &own,
-                "echo \"$(basename \"$0\") $1 $(cat)\" > \"$HOME/asked\"",
-            );
-            Self { home, own }
-        }
-
-        fn surroundings(&self, more: &[(&str, &str)]) -> Surroundings {
-            let home = self.home.path().to_string_lossy().into_owned();
-            let run = format!("{home}/run");
-            more.iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .chain([
-                    ("HOME".to_owned(), home),
-                    ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-                    ("XDG_RUNTIME_DIR".to_owned(), run),
-                ])
-                .collect()
-        }
-
-        fn login(&self, more: &[(&str, &str)]) -> Result<Login, LoginError> {
-            Login::prepare(&self.surroundings(more), &self.own, &[HOST.to_owned()])
-        }
-
-        fn private_folders(&self) -> usize {
-            std::fs::read_dir(self.home.path().join("run"))
-                .unwrap()
-                .count()
-        }
-    }
-
-    fn env(login: &Login, name: &str) -> Option<String> {
-        let (_, value) = login.env_changes().iter().find(|(key, _)| key == name)?;
-        Some(value.as_ref()?.to_string_lossy().into_owned())
-    }
-
-    #[test]
-    fn the_user_s_own_file_stays_and_the_private_one_routes_our_host() {
-        let text = r#"{"auths":{"ghcr.io":{"auth":"eA=="}},"currentContext":"colima"}"#;
-        let user = User::new(Some(text));
-        let login = user.login(&[]).unwrap();
-        assert!(login.is_overlay());
-        let folder = PathBuf::from(env(&login, "DOCKER_CONFIG").unwrap());
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&folder), 0o700);
-        assert_eq!(mode(&folder.join("config.json")), 0o600);
-        let private: Value =
-            serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
-        assert!(overlay::is_routed(&private, HOST));
-        assert_eq!(private["currentContext"], "colima");
-        assert!(folder.join("contexts/meta").is_dir());
-        assert!(folder.join("cli-plugins/docker-buildx").is_file());
-        assert_eq!(
-            env(&login, "BUILDX_CONFIG").unwrap(),
-            user.home.path().join(".docker/buildx").to_string_lossy()
-        );
-        let own = std::fs::read_to_string(user.home.path().join(".docker/config.json")).unwrap();
-        assert_eq!(own, text);
-    }
-
-    #[test]
-    fn nothing_is_left_when_the_login_ends_and_the_user_s_folders_survive() {
-        let user = User::new(None);
-        let login = user.login(&[]).unwrap();
-        assert_eq!(user.private_folders(), 1);
-        drop(login);
-        assert_eq!(user.private_folders(), 0);
-        assert!(
-            user.home
-                .path()
-                .join(".docker/cli-plugins/docker-buildx")
-                .is_file()
-        );
-    }
-
-    #[test]
-    fn what_a_killed_owner_left_is_swept_and_what_lives_is_not() {
-        let user = User::new(None);
-        let dead = user.home.path().join("run").join(format!("{PREFIX}dead"));
-        std::fs::create_dir(&dead).unwrap();
-        std::fs::write(dead.join(LOCK), "").unwrap();
-        std::fs::create_dir(dead.join(PROGRAMS)).unwrap();
-        let first = user.login(&[]).unwrap();
-        assert!(!dead.exists());
-        let second = user.login(&[]).unwrap();
-        for login in [&first, &second] {
-            assert!(Path::new(&env(login, "DOCKER_CONFIG").unwrap()).is_dir());
-        }
-    }
-
-    #[test]
-    fn a_user_who_routes_our_host_already_keeps_their_own_configuration() {
-        let user = User::new(Some(&format!(
-            r#"{{"credHelpers":{{"{HOST}":"ecr-hybrid"}}}}"#
-        )));
-        let login = user.login(&[]).unwrap();
-        assert!(!login.is_overlay());
-        assert_eq!(env(&login, "DOCKER_CONFIG"), None);
-        // The helper is not on PATH: it is offered all the same.
-        assert!(env(&login, "PATH").unwrap().contains(PREFIX));
-
-        let bin = user.home.path().join("bin");
-        std::fs::create_dir(&bin).unwrap();
-        write_program(&bin.join(helper::program_name()), "exit 0");
-        let login = user.login(&[]).unwrap();
-        drop(login);
-        let surroundings = user.surroundings(&[]);
-        let path = surroundings.path_with(&bin).unwrap();
-        let surroundings: Surroundings = [
-            ("HOME", user.home.path().as_os_str()),
-            ("PATH", path.as_os_str()),
-        ]
-        .into_iter()
-        .collect();
-        let login = Login::prepare(&surroundings, &user.own, &[HOST.to_owned()]).unwrap();
-        assert!(login.env_changes().is_empty(), "{login:?}");
-    }
-
-    #[tokio::test]
-    async fn this_program_answers_under_the_helper_s_name() {
-        let user = User::new(None);
-        let home = user.home.path().to_string_lossy().into_owned();
-        let login = user.login(&[]).unwrap().with_env("HOME", home);
-        login.forget_token(HOST).await.unwrap();
-        assert_eq!(
-            std::fs::read_to_string(user.home.path().join("asked")).unwrap(),
-            format!("docker-credential-ecr-hybrid erase {HOST}\n")
-        );
-    }
-
-    #[test]
-    fn credentials_in_the_environment_do_not_come_before_our_helper() {
-        let user = User::new(None);
-        let config =
-            format!(r#"{{"auths":{{"{HOST}":{{"auth":"old"}},"ghcr.io":{{"auth":"eA=="}}}}}}"#);
-        let login = user.login(&[("DOCKER_AUTH_CONFIG", &config)]).unwrap();
-        assert_eq!(
-            env(&login, "DOCKER_AUTH_CONFIG").unwrap(),
-            r#"{"auths":{"ghcr.io":{"auth":"eA=="}}}"#
-        );
-    }
-
-    #[test]
-    fn a_broken_configuration_is_named_with_its_place() {
-        let user = User::new(Some("{\n  \"auths\": {,}\n}"));
-        let error = user.login(&[]).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("config.json is not valid JSON"), "{text}");
-        assert!(text.contains("line 2"), "{text}");
-        assert!(error.hint().unwrap().contains("DOCKER_CONFIG"));
-        assert_eq!(user.private_folders(), 0);
-
-        let user = User::new(Some(r#"{"credHelpers": 1}"#));
-        let error = user.login(&[]).unwrap_err();
-        assert!(error.to_string().contains("`credHelpers`"), "{error}");
-        assert_eq!(user.private_folders(), 0);
-        assert!(User::new(Some("")).login(&[]).is_ok());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! Users' builders, contexts and other credential helpers apply, because it is their CLI that runs.
 
 pub mod build;
+pub mod build_error;
 pub mod command;
 pub mod content;
 mod context;
@@ -10,17 +11,20 @@ pub mod engine;
 #[cfg(unix)]
 #[cfg(test)]
 pub(crate) mod fake;
+mod group;
 pub mod helper;
 pub mod ignore;
 pub mod login;
 pub mod overlay;
 pub mod platform;
+mod private_folder;
 pub mod push;
 pub mod push_error;
 mod repository;
 pub mod surroundings;
 
-pub use build::{BuildError, BuildRequest, Builder, BuilderKind, Built, Source};
+pub use build::{BuildRequest, Builder, BuilderKind, Built, Source};
+pub use build_error::BuildError;
 pub use command::{Command, CommandError, Finished};
 pub use content::{ContentError, ContentTag, State};
 pub use engine::{Docker, Engine, EngineError};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_ecr::Client;
+use aws_sdk_ecr::operation::batch_get_image::BatchGetImageOutput;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::operation::put_image::PutImageError;
 use aws_sdk_ecr::types::{self, ImageIdentifier, ImageTagMutability};
@@ -60,26 +61,45 @@ impl Registry {
     pub async fn look_up(&self, repository: &str, tags: &[Tag]) -> Result<Lookup, RegistryError> {
         let mut lookup = Lookup::default();
         for tags in tags.chunks(IMAGES_PER_CALL) {
-            let answer = self
-                .client
-                .batch_get_image()
-                .registry_id(&self.account)
-                .repository_name(repository)
-                .set_image_ids(Some(tags.iter().map(by_tag).collect()))
-                .set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()))
-                .send()
-                .await
-                .map_err(|error| {
-                    RegistryError::sort("look up images of", &self.host, repository, &error)
-                })?;
-            // An image that two of the tags name comes once per tag.
-            for image in answer.images() {
-                if let Some((tag, found)) = found(image) {
-                    lookup.images.insert(tag, found);
+            let ids = tags.iter().map(by_tag).collect();
+            let answer = self.batch(repository, ids).await?;
+            let unsolved = assign(tags, &answer, &mut lookup.images);
+            for tag in unsolved {
+                // With one tag asked for there is no doubt whose image the answer is.
+                if let Some(image) = self.image(repository, by_tag(&tag)).await? {
+                    lookup.images.insert(tag, image);
                 }
             }
         }
         Ok(lookup)
+    }
+
+    /// One image with its manifest, or nothing.
+    async fn image(
+        &self,
+        repository: &str,
+        id: ImageIdentifier,
+    ) -> Result<Option<FoundImage>, RegistryError> {
+        let answer = self.batch(repository, vec![id]).await?;
+        Ok(answer.images().iter().find_map(content))
+    }
+
+    async fn batch(
+        &self,
+        repository: &str,
+        ids: Vec<ImageIdentifier>,
+    ) -> Result<BatchGetImageOutput, RegistryError> {
+        self.client
+            .batch_get_image()
+            .registry_id(&self.account)
+            .repository_name(repository)
+            .set_image_ids(Some(ids))
+            .set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()))
+            .send()
+            .await
+            .map_err(|error| {
+                RegistryError::sort("look up images of", &self.host, repository, &error)
+            })
     }
 
     /// Looks tags up in several repositories at once, one call each.
@@ -215,13 +235,21 @@ impl Registry {
             return Ok(TagChange::Moved);
         };
         match error.as_service_error() {
-            Some(PutImageError::ImageAlreadyExistsException(_)) => Ok(TagChange::WasThere),
-            Some(PutImageError::ImageTagAlreadyExistsException(_)) => {
-                Err(RegistryError::ImmutableTag {
-                    tag: tag.clone(),
-                    repository: repository.to_owned(),
-                })
+            // The message names the image that is there. Another one than ours means that the tag
+            // was refused, in words that some stand-ins for ECR use.
+            Some(PutImageError::ImageAlreadyExistsException(error))
+                if Digest::find_in(error.message().unwrap_or_default())
+                    .is_none_or(|there| there == image.digest) =>
+            {
+                Ok(TagChange::WasThere)
             }
+            Some(
+                PutImageError::ImageAlreadyExistsException(_)
+                | PutImageError::ImageTagAlreadyExistsException(_),
+            ) => Err(RegistryError::ImmutableTag {
+                tag: tag.clone(),
+                repository: repository.to_owned(),
+            }),
             _ => Err(RegistryError::sort(
                 "set a tag in",
                 &self.host,
@@ -232,53 +260,23 @@ impl Registry {
     }
 
     /// Moves a tag to the image that another tag or digest of the same repository names: one call
-    /// to read the manifest and, unless the tag is there already, one to write it back.
+    /// to read the manifest, one to write it back. Who has looked both tags up needs the second
+    /// only: [`Self::put_tag`].
     pub async fn move_tag(
         &self,
         image: &ImageReference,
         tag: &Tag,
     ) -> Result<TagChange, RegistryError> {
-        let repository = image.repository();
-        let wanted = match (image.digest(), image.tag()) {
+        let id = match (image.digest(), image.tag()) {
             (Some(digest), _) => ImageIdentifier::builder()
                 .image_digest(digest.as_str())
                 .build(),
             (None, Some(from)) => by_tag(from),
             (None, None) => return Err(self.no_image(image)),
         };
-        let answer = self
-            .client
-            .batch_get_image()
-            .registry_id(&self.account)
-            .repository_name(repository)
-            .image_ids(wanted)
-            .image_ids(by_tag(tag))
-            .set_accepted_media_types(Some(MEDIA_TYPES.map(str::to_owned).to_vec()))
-            .send()
-            .await
-            .map_err(|error| {
-                RegistryError::sort("look up images of", &self.host, repository, &error)
-            })?;
-        let images: Vec<FoundImage> = answer.images().iter().filter_map(content).collect();
-        let behind_tag = answer.images().iter().filter_map(found);
-        let now = behind_tag
-            .filter(|(found, _)| found == tag)
-            .map(|(_, image)| image.digest)
-            .next();
-        let source = match (image.digest(), image.tag()) {
-            (Some(digest), _) => images.into_iter().find(|found| found.digest == *digest),
-            (None, from) => answer
-                .images()
-                .iter()
-                .filter_map(found)
-                .find(|(found, _)| Some(found) == from)
-                .map(|(_, image)| image),
-        };
-        let source = source.ok_or_else(|| self.no_image(image))?;
-        if now.as_ref() == Some(&source.digest) {
-            return Ok(TagChange::WasThere);
-        }
-        self.put_tag(repository, &source, tag).await
+        let found = self.image(image.repository(), id).await?;
+        let found = found.ok_or_else(|| self.no_image(image))?;
+        self.put_tag(image.repository(), &found, tag).await
     }
 
     fn no_image(&self, image: &ImageReference) -> RegistryError {
@@ -307,9 +305,43 @@ fn by_tag(tag: &Tag) -> ImageIdentifier {
     ImageIdentifier::builder().image_tag(tag.as_str()).build()
 }
 
-fn found(image: &types::Image) -> Option<(Tag, FoundImage)> {
-    let tag = image.image_id()?.image_tag()?.parse().ok()?;
-    Some((tag, content(image)?))
+/// Finds each tag's image in the answer, and returns the tags that exist and whose image is not
+/// clear: an image that has several of the tags may come with another of its names.
+fn assign(
+    tags: &[Tag],
+    answer: &BatchGetImageOutput,
+    images: &mut BTreeMap<Tag, FoundImage>,
+) -> Vec<Tag> {
+    let mut unnamed = Vec::new();
+    for image in answer.images() {
+        let Some(found) = content(image) else {
+            continue;
+        };
+        let name = image.image_id().and_then(ImageIdentifier::image_tag);
+        match tags.iter().find(|tag| Some(tag.as_str()) == name) {
+            Some(tag) if !images.contains_key(tag) => {
+                images.insert(tag.clone(), found);
+            }
+            _ => unnamed.push(found),
+        }
+    }
+    let is_missing = |tag: &Tag| {
+        answer.failures().iter().any(|failure| {
+            let id = failure.image_id();
+            id.and_then(ImageIdentifier::image_tag) == Some(tag.as_str())
+        })
+    };
+    let mut unsolved: Vec<Tag> = tags
+        .iter()
+        .filter(|tag| !images.contains_key(*tag) && !is_missing(tag))
+        .cloned()
+        .collect();
+    if let Some((first, others)) = unnamed.split_first()
+        && others.iter().all(|other| other.digest == first.digest)
+    {
+        images.extend(unsolved.drain(..).map(|tag| (tag, first.clone())));
+    }
+    unsolved
 }
 
 fn content(image: &types::Image) -> Option<FoundImage> {

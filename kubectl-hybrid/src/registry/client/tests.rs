@@ -245,18 +245,41 @@ async fn a_tag_is_moved_with_the_manifest_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_there_already_is_not_written() {
-    let (registry, fake) = registry(|_, _| {
-        (
+async fn a_tag_that_is_there_already_is_a_success() {
+    let (registry, _fake) = registry(|action, _| match action {
+        "BatchGetImage" => (
             200,
-            json!({"images": [image(Some("abc"), 'a'), image(Some("dev"), 'a')], "failures": []}),
-        )
+            json!({"images": [image(Some("abc"), 'a')], "failures": []}),
+        ),
+        _ => fault(
+            "ImageAlreadyExistsException",
+            "Image with digest already exists",
+        ),
     });
     let web = ImageReference::new(HOST, "web").unwrap();
     let [abc, dev] = <[Tag; 2]>::try_from(tags(&["abc", "dev"])).unwrap();
     let change = registry.move_tag(&web.tagged(&abc), &dev).await.unwrap();
     assert_eq!(change, TagChange::WasThere);
-    assert_eq!(actions(&fake), ["BatchGetImage"]);
+}
+
+#[tokio::test]
+async fn an_image_that_comes_under_another_of_its_names_is_still_found() {
+    // The same image twice under one name, once, and under a name nobody asked for.
+    let cases: [(Vec<Value>, usize); 3] = [
+        (vec![image(Some("dev"), 'a'), image(Some("dev"), 'a')], 1),
+        (vec![image(Some("dev"), 'a')], 2),
+        (vec![image(Some("old"), 'a'), image(Some("old"), 'a')], 1),
+    ];
+    for (images, calls) in cases {
+        let (registry, fake) =
+            registry(move |_, _| (200, json!({"images": images, "failures": []})));
+        let wanted = tags(&["abc", "dev"]);
+        let found = registry.look_up("web", &wanted).await.unwrap();
+        for tag in &wanted {
+            assert_eq!(found.digest(tag), Some(&digest('a')), "{tag}");
+        }
+        assert_eq!(actions(&fake).len(), calls);
+    }
 }
 
 #[tokio::test]

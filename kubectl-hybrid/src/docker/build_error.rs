@@ -1,0 +1,170 @@
+//! Why an image could not be built, read from what the builder printed.
+
+use std::path::PathBuf;
+
+use super::command::{CommandError, Failure};
+use super::content::ContentError;
+
+/// Why an image could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The context is not a folder.
+    #[error("cannot build `{service}`: its context {} is not a folder", path.display())]
+    NoContext {
+        /// The service.
+        service: String,
+        /// The context.
+        path: PathBuf,
+    },
+    /// There is no Dockerfile.
+    #[error("cannot build `{service}`: there is no {}", path.display())]
+    NoDockerfile {
+        /// The service.
+        service: String,
+        /// The Dockerfile.
+        path: PathBuf,
+    },
+    /// The build ran and failed.
+    #[error("building `{service}` failed: {}", summary(failure))]
+    Failed {
+        /// The service.
+        service: String,
+        /// The last lines and the log.
+        failure: Box<Failure>,
+    },
+    /// The engine went away.
+    #[error(
+        "building `{service}` ended because the Docker engine does not answer: {}",
+        summary(failure)
+    )]
+    EngineGone {
+        /// The service.
+        service: String,
+        /// The last lines and the log.
+        failure: Box<Failure>,
+    },
+    /// The disk is full, here or in the engine.
+    #[error(
+        "building `{service}` failed because the disk is full: {}",
+        summary(failure)
+    )]
+    DiskFull {
+        /// The service.
+        service: String,
+        /// The last lines and the log.
+        failure: Box<Failure>,
+    },
+    /// The request needs what the classic builder cannot do.
+    #[error("building `{service}` needs BuildKit for `{option}`, and this Docker has no buildx")]
+    NeedsBuildKit {
+        /// The service.
+        service: String,
+        /// The option.
+        option: &'static str,
+    },
+    /// Files changed while they were built.
+    #[error("files of `{service}` changed while it was built, so its tag {tag} would not be true")]
+    ContentChanged {
+        /// The service.
+        service: String,
+        /// The tag from before the build.
+        tag: String,
+    },
+    /// The content could not be read again.
+    #[error("cannot check what `{service}` was built from: {source}")]
+    Content {
+        /// The service.
+        service: String,
+        /// Why.
+        source: ContentError,
+    },
+    /// The builder did not say what it built.
+    #[error("the builder did not say which image it made of `{service}`")]
+    NoImageId {
+        /// The service.
+        service: String,
+    },
+    /// The build could not be run.
+    #[error("cannot build `{service}`: {source}")]
+    Command {
+        /// The service.
+        service: String,
+        /// Why.
+        source: CommandError,
+    },
+}
+
+impl BuildError {
+    /// Reads the failure of a build.
+    pub(super) fn from_command(service: String, error: CommandError) -> Self {
+        let CommandError::Failed(failure) = error else {
+            return Self::Command {
+                service,
+                source: error,
+            };
+        };
+        let says = |text: &str| failure.tail.iter().any(|line| line.contains(text));
+        if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+            Self::EngineGone { service, failure }
+        } else if says("no space left on device") {
+            Self::DiskFull { service, failure }
+        } else {
+            Self::Failed { service, failure }
+        }
+    }
+
+    /// The last lines of the build and its log, when it ran.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed { failure, .. }
+            | Self::EngineGone { failure, .. }
+            | Self::DiskFull { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// What to do next, for people.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoContext { .. } | Self::NoDockerfile { .. } => {
+                Some("correct `context` or `dockerfile` of the service in hybrid.toml".to_owned())
+            }
+            Self::Failed { failure, .. } => failure
+                .log
+                .as_deref()
+                .map(|log| format!("the whole output is in {}", log.display())),
+            Self::EngineGone { .. } => {
+                Some("`docker version` shows whether the engine answers".to_owned())
+            }
+            Self::DiskFull { .. } => {
+                Some("`docker system df` shows what takes the space, `docker builder prune` frees the build cache".to_owned())
+            }
+            Self::NeedsBuildKit { .. } => {
+                Some("install the buildx plugin: https://docs.docker.com/go/buildx/".to_owned())
+            }
+            Self::ContentChanged { .. } => Some("run the command again".to_owned()),
+            Self::Content { .. } | Self::NoImageId { .. } | Self::Command { .. } => None,
+        }
+    }
+}
+
+/// The line that names the cause, among the last lines: BuildKit's and Docker's own error lines
+/// come before whatever happens to be last.
+fn summary(failure: &Failure) -> String {
+    let told = failure.tail.iter().rev().find_map(|line| {
+        let line = line.trim();
+        ["ERROR: ", "error: ", "Error response from daemon: "]
+            .iter()
+            .find_map(|prefix| line.strip_prefix(prefix))
+    });
+    let last = || {
+        failure
+            .tail
+            .iter()
+            .rev()
+            .map(|line| line.trim())
+            .find(|l| !l.is_empty())
+    };
+    told.or_else(last)
+        .map_or_else(|| failure.status.to_string(), str::to_owned)
+}
