@@ -61,7 +61,7 @@ variable "kubeconfig" {
 }
 
 variable "services" {
-  description = "The services by name. Without a port a service gets neither a Service nor probes."
+  description = "The services by name. Without a port a service gets neither a Service nor probes. With non_root the container runs as run_as_user, a user and a group by their number, whatever the image says."
   type = map(object({
     port           = optional(number)
     node_port      = optional(number)
@@ -73,6 +73,7 @@ variable "services" {
     cpu            = optional(string, "50m")
     memory         = optional(string, "128Mi")
     non_root       = optional(bool, false)
+    run_as_user    = optional(number, 65534)
   }))
 
   validation {

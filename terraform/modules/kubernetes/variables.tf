@@ -15,7 +15,7 @@ variable "labels" {
 }
 
 variable "services" {
-  description = "The services by name. The image is the one that a new Deployment starts with. Without a port there is neither a Service nor a probe."
+  description = "The services by name. The image is the one that a new Deployment starts with. Without a port there is neither a Service nor a probe. With non_root the container runs as run_as_user, a user and a group by their number, whatever the image says."
   type = map(object({
     image       = string
     port        = optional(number)
@@ -27,7 +27,13 @@ variable "services" {
     cpu         = optional(string, "50m")
     memory      = optional(string, "128Mi")
     non_root    = optional(bool, false)
+    run_as_user = optional(number, 65534)
   }))
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : service.run_as_user > 0 && floor(service.run_as_user) == service.run_as_user])
+    error_message = "A run_as_user is a whole number above 0: 0 is root."
+  }
 }
 
 variable "service_type" {

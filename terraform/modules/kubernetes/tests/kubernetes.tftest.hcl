@@ -55,6 +55,49 @@ run "env_is_plain_or_from_a_secret" {
   }
 }
 
+run "who_must_not_be_root_has_a_number" {
+  command = plan
+
+  variables {
+    services = {
+      web = {
+        image    = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/knowledge-repo-dev/web:dev"
+        non_root = true
+      }
+      own = {
+        image       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/knowledge-repo-dev/own:dev"
+        non_root    = true
+        run_as_user = 1000
+      }
+    }
+  }
+
+  assert {
+    condition = (
+      tonumber(kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].security_context[0].run_as_user) == 65534
+      && tonumber(kubernetes_deployment_v1.this["web"].spec[0].template[0].spec[0].container[0].security_context[0].run_as_group) == 65534
+      && tonumber(kubernetes_deployment_v1.this["own"].spec[0].template[0].spec[0].container[0].security_context[0].run_as_user) == 1000
+    )
+    error_message = "A container that must not be root has no user of its own."
+  }
+}
+
+run "root_is_no_user_for_a_service" {
+  command = plan
+
+  variables {
+    services = {
+      web = {
+        image       = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/knowledge-repo-dev/web:dev"
+        non_root    = true
+        run_as_user = 0
+      }
+    }
+  }
+
+  expect_failures = [var.services]
+}
+
 run "the_service_account_is_made_unless_it_is_default" {
   command = plan
 
