@@ -52,6 +52,12 @@ mod linux {
             Verb::Lock {
                 verb: LockVerb::Leave,
             } => print(&verbs::leave(&layout, &Report::stderr())?),
+            Verb::Demo => print(&verbs::demo(&layout, &Report::stderr())?),
+            Verb::Test { filters } => {
+                let (closing, ok) = verbs::test(&layout, &filters, &Report::stderr())?;
+                print(&closing);
+                return Ok(u8::from(!ok));
+            }
             Verb::Bench(options) => {
                 return Ok(bench::run(&layout, &options, &Report::stderr())?);
             }

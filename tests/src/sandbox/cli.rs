@@ -60,6 +60,14 @@ pub enum Verb {
         #[command(subcommand)]
         verb: LockVerb,
     },
+    /// Bring the sandbox up and deploy the example in it
+    Demo,
+    /// Run every test, from single functions to the whole on real parts
+    Test {
+        /// Only tests whose names hold one of these
+        #[arg(last = true, value_name = "FILTER")]
+        filters: Vec<String>,
+    },
     /// Measure the product beside its peers
     Bench(bench::Options),
     /// The process that measures, inside.

@@ -1,0 +1,389 @@
+//! `test`: every test, from single functions to the whole on real parts.
+
+mod tally;
+mod terraform;
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tally::{Counts, Tally};
+
+use super::product::{Cargo, not_started};
+use super::up;
+use super::up::remove_dir;
+use crate::package::{krew, source_tree};
+use crate::sandbox::report::{Report, duration};
+use crate::sandbox::supply::{self, Item, Supplies};
+use crate::sandbox::{Environment, Layout, SandboxError, parts};
+
+/// How much of a failed step's output is shown, in lines.
+const SHOWN: usize = 400;
+/// The tests of the product's rooms on real parts.
+const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "terraform_real"];
+/// Variables that point at the sandbox: the tests that need none must do without.
+const OF_THE_SANDBOX: [&str; 7] = [
+    "AWS_",
+    "CHECKPOINT_",
+    "DOCKER_",
+    "HYBRID_",
+    "KUBECONFIG",
+    "TF_",
+    "KUBE_",
+];
+
+/// Runs every test, or those whose names hold one of `filters`. Gives the closing lines and
+/// whether all went well.
+pub fn test(
+    layout: &Layout,
+    filters: &[String],
+    report: &Report,
+) -> Result<(String, bool), SandboxError> {
+    up(layout, report)?;
+    let supplies = supply::ensure_all(&parts::ITEMS, layout.cache(), report)?;
+    let environment = Environment::new(layout)?
+        .with("HYBRID_SANDBOX", "1")
+        .with("HYBRID_TEST_MOTO", supplies.path(Item::Moto)?)
+        .with("HYBRID_TEST_REGISTRY", supplies.path(Item::DockerRegistry)?);
+    let mut run = Run {
+        layout,
+        report,
+        filters,
+        supplies: &supplies,
+        environment,
+        cargo: Cargo::new(layout)?,
+        tally: Tally::default(),
+        ended: Vec::new(),
+    };
+    fs::create_dir_all(layout.log_dir()).map_err(SandboxError::io("create", layout.log_dir()))?;
+    if run.build() {
+        run.cargo_steps();
+    }
+    // They have names of another kind.
+    if filters.is_empty() {
+        run.terraform_steps();
+        run.krew();
+    }
+    Ok(run.closing())
+}
+
+struct Run<'a> {
+    layout: &'a Layout,
+    report: &'a Report,
+    filters: &'a [String],
+    supplies: &'a Supplies,
+    environment: Environment,
+    cargo: Cargo,
+    tally: Tally,
+    ended: Vec<Ended>,
+}
+
+/// A step that has ended.
+struct Ended {
+    name: String,
+    elapsed: Duration,
+    ok: bool,
+    counts: Counts,
+}
+
+impl Run<'_> {
+    /// Builds the product and the tests together: built apart they would share less.
+    fn build(&mut self) -> bool {
+        let command = self
+            .cargo
+            .build(&["--workspace", "--bins", "--tests", "--color=never"]);
+        self.step("build", vec![command], |_, _| Counts::default())
+    }
+
+    fn cargo_steps(&mut self) {
+        let mut plain = self
+            .cargo
+            .test(&self.environment, &["--workspace", "--no-fail-fast"]);
+        let ours: Vec<_> = self
+            .environment
+            .vars()
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for name in ours {
+            let is_ours = |text: &str| OF_THE_SANDBOX.iter().any(|it| text.starts_with(it));
+            if name.to_str().is_some_and(is_ours) {
+                plain.env_remove(name);
+            }
+        }
+        self.cargo_step("tests that need no sandbox", plain, &[]);
+        for room in ROOMS {
+            let command = self.real(&["--test", room]);
+            self.cargo_step(room, command, &["--ignored"]);
+        }
+        let front: &[&str] = if self.filters.is_empty() {
+            &["--ignored", "front::tests::real"]
+        } else {
+            &["--ignored"]
+        };
+        let command = self.real(&["--lib"]);
+        self.cargo_step("front", command, front);
+        if has_end_to_end() {
+            let command = self.real(&["--test", "end_to_end"]);
+            self.cargo_step("end to end", command, &["--ignored", "--test-threads=1"]);
+        } else {
+            self.report.warn("There are no end-to-end tests.");
+        }
+    }
+
+    /// Tests on real parts. Of the whole workspace, since a package alone is built anew.
+    fn real(&self, arguments: &[&str]) -> Command {
+        let mut all = vec!["--workspace", "--no-fail-fast"];
+        all.extend(arguments);
+        self.cargo.test(&self.environment, &all)
+    }
+
+    fn cargo_step(&mut self, name: &str, mut command: Command, of_the_tests: &[&str]) {
+        command
+            .arg("--color=never")
+            .arg("--")
+            .args(of_the_tests)
+            .args(self.filters);
+        self.step(name, vec![command], Tally::cargo);
+    }
+
+    fn terraform_steps(&mut self) {
+        let Ok(terraform) = self.supplies.path(Item::Terraform).map(PathBuf::from) else {
+            return;
+        };
+        let source = source_tree().join("terraform");
+        let mut fmt = self.environment.command(&terraform);
+        fmt.args(["fmt", "-check", "-recursive", "-no-color"])
+            .arg(&source);
+        self.step("terraform fmt", vec![fmt], |_, _| Counts::default());
+
+        let copy = self.layout.state().join("terraform-test");
+        let made =
+            remove_dir(&copy).and_then(|()| terraform::copy(&self.layout.terraform(), &copy));
+        if let Err(error) = made {
+            self.end("terraform test", Duration::ZERO, false, Counts::default());
+            self.report.warn(error);
+            return;
+        }
+        for folder in terraform::FOLDERS {
+            let name = format!("terraform test {folder}");
+            let of = |arguments: &[&str]| {
+                let folder = copy.join(folder);
+                let mut command = terraform::command(&terraform, &self.environment, &folder);
+                command.args(arguments);
+                command
+            };
+            let commands = vec![
+                of(&["init", "-no-color", "-input=false", "-backend=false"]),
+                of(&["test", "-no-color"]),
+            ];
+            self.step(name.trim_end(), commands, |_, output| {
+                tally::terraform(output)
+            });
+        }
+        for (file, name) in terraform::left_out(&source, &copy) {
+            let name = format!("{} {name}", file.display());
+            let reason = "needs the kubernetes provider 3.x, which is not on this machine";
+            self.tally.skip("terraform test", &name, reason);
+        }
+    }
+
+    /// The plugin as krew installs it.
+    fn krew(&mut self) {
+        let begun = Instant::now();
+        let result = self.report.step("krew installs the plugin", || {
+            let krew = supply::ensure(Item::Krew, self.layout.cache(), &Report::silent())
+                .map_err(|error| error.to_string())?;
+            let kubectl = self
+                .supplies
+                .path(Item::Kubectl)
+                .map_err(|error| error.to_string())?;
+            krew::Trial {
+                krew: &krew.path,
+                kubectl,
+                binaries: &self.cargo.binaries,
+                folder: &self.layout.state().join("krew"),
+                version: env!("CARGO_PKG_VERSION"),
+            }
+            .run()
+            .map_err(|error| error.to_string())
+        });
+        let ok = result.is_ok();
+        if let Err(why) = result {
+            self.report.say(why);
+        }
+        let counts = Counts {
+            passed: usize::from(ok),
+            failed: 0,
+        };
+        self.end("krew installs the plugin", begun.elapsed(), ok, counts);
+    }
+
+    /// Runs commands one after the other until one fails. Their output goes to a log, and is shown
+    /// when one fails.
+    fn step(
+        &mut self,
+        name: &str,
+        commands: Vec<Command>,
+        count: impl FnOnce(&mut Tally, &str) -> Counts,
+    ) -> bool {
+        let log = self
+            .layout
+            .log(&format!("test {name}").replace([' ', '/'], "-"));
+        let begun = Instant::now();
+        let step = self.report.begin(name);
+        let result = logged(commands, &log);
+        let output = fs::read(&log).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output);
+        let counts = count(&mut self.tally, &output);
+        let ok = matches!(result, Ok(true));
+        if ok {
+            step.done();
+        } else {
+            step.failed();
+            self.report.say(worth_showing(&output));
+            if let Err(error) = result {
+                self.report.say(error);
+            }
+            self.report
+                .say(format!("The whole log is {}", log.display()));
+        }
+        self.end(name, begun.elapsed(), ok, counts);
+        ok
+    }
+
+    fn end(&mut self, name: &str, elapsed: Duration, ok: bool, mut counts: Counts) {
+        // What failed before it could count is a failure all the same.
+        if !ok && counts.failed == 0 {
+            counts.failed = 1;
+        }
+        self.ended.push(Ended {
+            name: name.to_owned(),
+            elapsed,
+            ok,
+            counts,
+        });
+    }
+
+    fn closing(&self) -> (String, bool) {
+        closing(&self.ended, &self.tally)
+    }
+}
+
+/// A line for each step, the skipped tests with their reasons, and the counts in a line of their
+/// own.
+fn closing(ended: &[Ended], tally: &Tally) -> (String, bool) {
+    let mut lines = vec![String::new()];
+    let mut total = Counts::default();
+    for step in ended {
+        let Counts { passed, failed } = step.counts;
+        total.passed += passed;
+        total.failed += failed;
+        let mark = if step.ok { "ok" } else { "failed" };
+        let tested = if passed + failed > 0 {
+            format!(": {passed} passed, {failed} failed")
+        } else {
+            String::new()
+        };
+        lines.push(format!(
+            "{mark:<6}  {:>7}  {}{tested}",
+            duration(step.elapsed),
+            step.name
+        ));
+    }
+    let skipped: Vec<_> = tally.skipped().collect();
+    for (name, reason) in &skipped {
+        lines.push(format!("skipped          {name}: {reason}"));
+    }
+    lines.push(format!(
+        "{} passed, {} failed, {} skipped\n",
+        total.passed,
+        total.failed,
+        skipped.len()
+    ));
+    (lines.join("\n"), total.failed == 0)
+}
+
+/// Runs the commands with their output in the order in which they write it.
+fn logged(commands: Vec<Command>, log: &PathBuf) -> Result<bool, SandboxError> {
+    let file = File::create(log).map_err(SandboxError::io("create", log))?;
+    for mut command in commands {
+        let shown = command.get_program().to_string_lossy().into_owned();
+        let copy = || file.try_clone().map_err(SandboxError::io("write", log));
+        let status = command
+            .stdout(copy()?)
+            .stderr(copy()?)
+            .status()
+            .map_err(not_started(&shown))?;
+        if !status.success() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The end of an output, without what went well.
+fn worth_showing(output: &str) -> String {
+    let went_well = |line: &str| {
+        line.trim().is_empty()
+            || line.trim_start().starts_with("Compiling ")
+            || (line.starts_with("test ")
+                && (line.ends_with(" ... ok") || line.contains(" ... ignored")))
+    };
+    let lines: Vec<&str> = output.lines().filter(|line| !went_well(line)).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+fn has_end_to_end() -> bool {
+    let folder = source_tree().join("tests/tests");
+    folder.join("end_to_end.rs").exists() || folder.join("end_to_end/main.rs").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_counts_what_failed_before_it_could_count_and_ends_with_the_totals() {
+        let mut tally = Tally::default();
+        tally.skip("terraform test", "x", "why not");
+        let step = |name: &str, ok, passed, failed| Ended {
+            name: name.to_owned(),
+            elapsed: Duration::from_secs(2),
+            ok,
+            counts: Counts { passed, failed },
+        };
+        let (text, ok) = closing(&[step("a", true, 3, 0), step("b", false, 1, 2)], &tally);
+        assert!(!ok);
+        assert_eq!(
+            text,
+            "\nok         2.0s  a: 3 passed, 0 failed\nfailed     2.0s  b: 1 passed, 2 failed\n\
+             skipped          x: why not\n4 passed, 2 failed, 1 skipped\n"
+        );
+        assert!(closing(&[step("a", true, 3, 0)], &tally).1);
+    }
+
+    #[test]
+    fn what_went_well_is_not_shown_with_a_failure() {
+        let output = "   Compiling x\ntest a ... ok\ntest b ... ignored, why\ntest c ... FAILED\n\nfailures:\n";
+        assert_eq!(worth_showing(output), "test c ... FAILED\nfailures:");
+    }
+
+    #[test]
+    fn commands_end_with_the_first_that_fails_and_their_output_is_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let commands = vec![
+            shell("echo 1; echo 2 >&2; echo 3"),
+            shell("echo 4; exit 1"),
+            shell("echo 5"),
+        ];
+        assert!(!logged(commands, &log).unwrap());
+        assert_eq!(fs::read_to_string(&log).unwrap(), "1\n2\n3\n4\n");
+    }
+}
