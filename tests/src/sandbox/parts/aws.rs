@@ -16,8 +16,12 @@ pub(super) fn moto(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
         .args(["--host", "127.0.0.1", "--port", &MOTO_PORT.to_string()])
         .ready(Readiness::Http {
             port: MOTO_PORT,
-            path: "/moto-api/data.json".to_owned(),
+            path: "/moto-api/".to_owned(),
         });
+    // Otherwise it writes to the folder that it is started in.
+    let recording = bench.data("moto")?.join("recording");
+    part.environment
+        .insert("MOTO_RECORDER_FILEPATH".to_owned(), text(&recording));
     // It keeps nothing that could be lost.
     part.stop_within = 1;
     Ok(part)

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use super::http::Endpoint;
+use super::http::{Endpoint, Request};
 use super::run::{run, succeed};
-use super::{Settings, TerraformError, configuration, emulator, memory};
+use super::{Settings, TerraformError, configuration, emulator};
 use crate::sandbox::endpoints::NAMESPACE;
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::KubernetesProvider;
@@ -26,8 +26,6 @@ const BOOTSTRAP_TARGETS: [&str; 6] = [
 pub enum Applied {
     /// Everything was there.
     Already,
-    /// The emulator had forgotten and was told again.
-    Recalled,
     /// Terraform ran.
     Freshly,
 }
@@ -38,18 +36,9 @@ pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformE
     let endpoint = settings.endpoint()?;
     let fingerprint = configuration::lay_out(settings)?;
     let is_current = std::fs::read_to_string(settings.marker()).is_ok_and(|it| it == fingerprint);
-    let mut state = emulator::has_state(settings, endpoint)?;
-    let mut recalled = false;
-    if !state {
-        recalled = memory::recall(settings, endpoint)?;
-        state = emulator::has_state(settings, endpoint)?;
-    }
+    let state = emulator::has_state(settings, endpoint)?;
     if state && is_current && !settings.unfinished().exists() {
-        return Ok(if recalled {
-            Applied::Recalled
-        } else {
-            Applied::Already
-        });
+        return Ok(Applied::Already);
     }
     if settings.kubernetes_provider == KubernetesProvider::StandIn {
         report.warn(
@@ -64,9 +53,8 @@ pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformE
     configuration::write(&settings.unfinished(), "")?;
     let result = terraform(settings, endpoint, report);
     // A run that ends by itself has written its state, whether it went well or not.
-    let kept = memory::keep(settings, endpoint);
     configuration::remove(&settings.unfinished())?;
-    result.and(kept)?;
+    result?;
     configuration::write(&settings.marker(), &fingerprint)?;
     Ok(Applied::Freshly)
 }
@@ -88,7 +76,6 @@ fn terraform(
     report: &Report,
 ) -> Result<(), TerraformError> {
     let (root, bootstrap) = (&settings.root, &settings.bootstrap());
-    memory::record(endpoint)?;
     report.step("state bucket and lock table", || {
         succeed(settings, bootstrap, &["init", "-no-color"])?;
         let mut arguments = vec!["apply", "-no-color", "-auto-approve"];
@@ -131,7 +118,8 @@ fn terraform(
 
 /// Nothing in AWS, nothing in the cluster, nothing remembered.
 fn start_over(settings: &Settings, endpoint: Endpoint) -> Result<(), TerraformError> {
-    memory::forget(settings, endpoint)?;
+    // Through the front, which empties its journal with it.
+    endpoint.expect("forget", &Request::new("POST", "/moto-api/reset"))?;
     configuration::remove(&settings.marker())?;
     configuration::remove(&settings.bootstrap().join("terraform.tfstate"))?;
     let output = Command::new(&settings.kubectl)

@@ -1,15 +1,14 @@
 //! The project's own Terraform configuration, applied in the sandbox.
 //!
 //! [`apply`] lays out a copy of it, makes the state's bucket and lock table, and applies the
-//! environment of the example. What the AWS emulator was told meanwhile is kept, because it forgets
-//! everything when it ends: the next `up` tells it again in less than a second.
+//! environment of the example. The AWS emulator forgets everything when it ends; the front before it
+//! keeps what it was told, and tells the next one.
 
 mod apply;
 mod configuration;
 mod emulator;
 mod error;
 mod http;
-mod memory;
 mod run;
 mod settings;
 mod stand_in;

@@ -34,8 +34,6 @@ pub struct Settings {
     pub context: String,
     /// The workspace, which is the environment as well.
     pub workspace: String,
-    /// What the emulator was told, for the time when it has forgotten.
-    pub memory: PathBuf,
     /// Everything that Terraform said.
     pub log: PathBuf,
     /// All variables of the children, and no others.
@@ -61,7 +59,6 @@ impl Settings {
             kubeconfig: layout.kubeconfig(),
             context: CONTEXT.to_owned(),
             workspace: WORKSPACE.to_owned(),
-            memory: layout.data("moto").join("requests.jsonl"),
             log: layout.log("terraform"),
             env: environment
                 .vars()
