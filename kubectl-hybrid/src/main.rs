@@ -1,2 +1,7 @@
 //! The kubectl plugin.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubectl_hybrid::commands::run(std::env::args_os())
+}

@@ -1,0 +1,162 @@
+//! `kubectl hybrid deploy`: from sources to running pods that pulled with the pull secret.
+//!
+//! What does not depend on each other runs at the same time. A plan comes first; what it says is
+//! what is done.
+
+mod apply;
+mod plan;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::regcred::{self, SecretPlan, SecretReport};
+use super::session::Session;
+use crate::cli::Deploy;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use plan::{Plan, ServicePlan};
+
+/// What `-o json` shows.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    workspace: &'a str,
+    environment: &'a str,
+    context: &'a str,
+    namespace: &'a str,
+    dry_run: bool,
+    plan: PlanView<'a>,
+    pull_secrets: Vec<SecretReport>,
+    services: Vec<apply::ServiceReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanView<'a> {
+    pull_secrets: &'a [SecretPlan],
+    services: &'a [ServicePlan],
+}
+
+/// `kubectl hybrid deploy [SERVICE…]`.
+pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, CommandError> {
+    let engine = async {
+        if flags.no_build {
+            Ok(None)
+        } else {
+            plan::engine().await.map(Some)
+        }
+    };
+    let (read, cluster, engine) = tokio::join!(session.contract(), session.cluster(), engine);
+    let (read, cluster) = (read?, cluster?);
+    let project = session.project(&read, &flags.services)?;
+    let admitted = session.guard(&cluster, &project)?;
+    session.ui.step(
+        "contract",
+        format!(
+            "{} in workspace {}, {} services",
+            project.name,
+            project.workspace,
+            project.services.len()
+        ),
+    );
+    session.ui.step(
+        "cluster",
+        format!(
+            "context {} ({admitted}), namespace {}",
+            cluster.context(),
+            project.namespace
+        ),
+    );
+    let engine = engine?;
+    let plan = plan::make(session, flags, &cluster, &project, engine.as_ref()).await?;
+    for service in &plan.services {
+        session.ui.step("plan", service);
+    }
+    let secrets = regcred::plan(&cluster, &project, false).await?;
+    let mut report = Report {
+        workspace: &project.workspace,
+        environment: &project.environment,
+        context: cluster.context(),
+        namespace: &project.namespace,
+        dry_run: flags.dry_run,
+        plan: PlanView {
+            pull_secrets: &[],
+            services: &plan.services,
+        },
+        pull_secrets: Vec::new(),
+        services: Vec::new(),
+    };
+    if flags.dry_run {
+        for secret in &secrets {
+            let reasons: Vec<String> = secret.reasons.iter().map(ToString::to_string).collect();
+            let what = if reasons.is_empty() {
+                "stays".to_owned()
+            } else {
+                format!("is written: {}", reasons.join(", "))
+            };
+            session.ui.step(
+                "plan",
+                format!("{}/{} {what}", secret.namespace, secret.name),
+            );
+        }
+        report.plan.pull_secrets = &secrets;
+        if session.ui.is_json() {
+            session.ui.data(&report, String::new);
+        }
+        return Ok(Exit::Ok);
+    }
+    let (pull_secrets, ended) =
+        apply::all(session, flags, &cluster, &project, &plan, secrets).await?;
+    report.pull_secrets = pull_secrets;
+    let mut results = Vec::new();
+    for (service, ended) in ended {
+        report.services.push(service);
+        results.push(ended);
+    }
+    if session.ui.is_json() {
+        session.ui.data(&report, String::new);
+    }
+    let exit = first_error(session, results)?;
+    for service in &report.services {
+        if let Some(url) = &service.url {
+            session.ui.step("serves", format!("{} {url}", service.name));
+        }
+    }
+    Ok(exit)
+}
+
+/// The first of several errors ends the command; the others are said before it.
+pub(super) fn first_error(
+    session: &Session<'_>,
+    ended: Vec<Result<(), CommandError>>,
+) -> Result<Exit, CommandError> {
+    let mut errors = ended.into_iter().filter_map(Result::err);
+    let Some(first) = errors.next() else {
+        return Ok(Exit::Ok);
+    };
+    for error in errors {
+        session.ui.error(&error);
+    }
+    Err(first)
+}
+
+/// Where the output of builds and pushes goes.
+fn log_folder() -> PathBuf {
+    std::env::var_os("HYBRID_LOG_DIR").map_or_else(
+        || {
+            directories::ProjectDirs::from("", "", "kubectl-hybrid").map_or_else(
+                || std::env::temp_dir().join("kubectl-hybrid"),
+                |dirs| dirs.cache_dir().join("logs"),
+            )
+        },
+        PathBuf::from,
+    )
+}
+
+impl Plan {
+    /// Whether anything has to be built.
+    fn builds(&self) -> bool {
+        self.services.iter().any(|service| service.build.is_some())
+    }
+}

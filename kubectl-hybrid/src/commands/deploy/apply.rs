@@ -1,0 +1,303 @@
+//! Does what the plan says: each service goes its own way, and none waits for another.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::plan::{BuildPlan, Plan, ServicePlan, pin_of, registry_error};
+use crate::cli::{Deploy, Strategy};
+use crate::cluster::Cluster;
+use crate::cluster::workload::{self, ContainerPin};
+use crate::commands::regcred::{self, SecretPlan, SecretReport};
+use crate::commands::roll;
+use crate::commands::session::Session;
+use crate::docker::{self, BuildRequest, Builder, Docker, Login, Surroundings};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::project::{Project, Service};
+use crate::registry::Digest;
+
+/// What became of a service.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceReport {
+    pub(super) name: String,
+    /// The image under its tag.
+    image: String,
+    /// The digest that runs now.
+    digest: Option<Digest>,
+    /// Whether it was built and pushed.
+    built: bool,
+    /// Whether its workload got a new template.
+    rolled: bool,
+    /// How long it took, in milliseconds.
+    elapsed_ms: u128,
+    /// Where it answers.
+    pub(super) url: Option<String>,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+type Ended = Vec<(ServiceReport, Result<(), CommandError>)>;
+
+/// What the services share.
+struct Shop<'a> {
+    session: &'a Session<'a>,
+    flags: &'a Deploy,
+    cluster: &'a Cluster,
+    project: &'a Project,
+    plan: &'a Plan,
+    tools: Option<(Docker, Builder)>,
+}
+
+/// Refreshes the pull secret and takes each service from its sources to ready pods.
+pub(super) async fn all(
+    session: &Session<'_>,
+    flags: &Deploy,
+    cluster: &Cluster,
+    project: &Project,
+    plan: &Plan,
+    secrets: Vec<SecretPlan>,
+) -> Result<(Vec<SecretReport>, Ended), CommandError> {
+    let tools = if plan.builds() {
+        Some(tools(flags, project).await?)
+    } else {
+        None
+    };
+    let shop = Shop {
+        session,
+        flags,
+        cluster,
+        project,
+        plan,
+        tools,
+    };
+    // Pods need the secret before they pull; builds do not wait for it.
+    let (written, is_written) = watch::channel(None);
+    let secret = async {
+        let reports = regcred::apply(cluster, project, secrets).await;
+        if let Ok(reports) = &reports {
+            regcred::say(session, reports);
+        }
+        // Nobody listens any more when each service has ended already.
+        let _ = written.send(Some(reports.is_ok()));
+        reports
+    };
+    let services = join_all(
+        project
+            .services
+            .iter()
+            .zip(&plan.services)
+            .map(|(service, planned)| shop.service(service, planned, is_written.clone())),
+    );
+    let (reports, ended) = tokio::join!(secret, services);
+    Ok((reports?, ended))
+}
+
+/// Docker with a login for the registry, and a builder.
+async fn tools(flags: &Deploy, project: &Project) -> Result<(Docker, Builder), CommandError> {
+    let own = std::env::current_exe()
+        .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))?;
+    let surroundings = Surroundings::of_process();
+    let login = Login::prepare(&surroundings, &own, &[project.registry.host().to_owned()])
+        .map_err(|error| {
+            CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
+        })?;
+    let docker = Docker::locate(&Arc::new(surroundings))
+        .map_err(|error| {
+            CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
+        })?
+        .with_login(Arc::new(login));
+    let logs = super::log_folder().join(&project.name);
+    let builder = Builder::new(docker.clone(), &logs, flags.jobs)
+        .await
+        .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error))?;
+    Ok((docker, builder))
+}
+
+impl Shop<'_> {
+    /// One service from its sources to ready pods.
+    async fn service(
+        &self,
+        service: &Service,
+        planned: &ServicePlan,
+        secret: watch::Receiver<Option<bool>>,
+    ) -> (ServiceReport, Result<(), CommandError>) {
+        let started = Instant::now();
+        let mut report = ServiceReport {
+            name: service.name.clone(),
+            image: planned.image.to_string(),
+            digest: planned.digest.clone(),
+            built: false,
+            rolled: false,
+            elapsed_ms: 0,
+            url: service
+                .port
+                .as_ref()
+                .and_then(|port| port.node_port)
+                .map(|port| format!("http://127.0.0.1:{port}/")),
+            error: None,
+        };
+        let ended = self.deliver(service, planned, secret, &mut report).await;
+        report.elapsed_ms = started.elapsed().as_millis();
+        report.error = ended.as_ref().err().map(ToString::to_string);
+        (report, ended)
+    }
+
+    async fn deliver(
+        &self,
+        service: &Service,
+        planned: &ServicePlan,
+        mut secret: watch::Receiver<Option<bool>>,
+        report: &mut ServiceReport,
+    ) -> Result<(), CommandError> {
+        let digest = match (&planned.build, &planned.digest, &self.tools) {
+            (Some(build), _, Some(tools)) => {
+                let digest = self.build_and_push(service, planned, build, tools).await?;
+                report.built = true;
+                digest
+            }
+            (None, Some(digest), _) => digest.clone(),
+            _ => {
+                return Err(CommandError::new(
+                    Exit::Unexpected,
+                    format!(
+                        "the plan for `{}` names neither a build nor a digest",
+                        service.name
+                    ),
+                ));
+            }
+        };
+        report.digest = Some(digest.clone());
+        self.move_tag(service, planned, &digest).await?;
+        // The sender lives until the secret is written, or its failure known.
+        match secret
+            .wait_for(Option::is_some)
+            .await
+            .map(|written| *written)
+        {
+            Ok(Some(true)) => {}
+            _ => {
+                return Err(CommandError::new(
+                    Exit::RollOut,
+                    format!(
+                        "`{}` is not rolled out: the pull secret was not written",
+                        service.name
+                    ),
+                ));
+            }
+        }
+        let change_cause = format!("kubectl hybrid deploy {}", planned.image);
+        let pins: Vec<ContainerPin> = match (self.flags.strategy, &planned.moves_tag) {
+            (Strategy::Digest, _) => vec![pin_of(service, &planned.image, &digest)],
+            (Strategy::Restart, _) => vec![ContainerPin {
+                container: service.container.clone(),
+                image: format!("{}:{}", service.repository_url, self.project.workspace),
+            }],
+        };
+        let pinned = workload::pin(self.cluster, &service.workload, &pins, &change_cause)
+            .await
+            .map_err(|error| roll::workload_error(&error))?;
+        report.rolled = !pinned.changes.is_empty();
+        if report.rolled {
+            self.session.ui.step(
+                "roll-out",
+                format!(
+                    "{} gets {} {}",
+                    service.workload,
+                    service.repository,
+                    digest.short()
+                ),
+            );
+        } else if self.flags.strategy == Strategy::Restart {
+            workload::restart(
+                self.cluster,
+                &service.workload,
+                jiff::Timestamp::now(),
+                Some(&change_cause),
+            )
+            .await
+            .map_err(|error| roll::workload_error(&error))?;
+            report.rolled = true;
+        }
+        roll::wait(
+            self.session,
+            self.cluster,
+            &service.workload,
+            pins,
+            self.flags.timeout,
+        )
+        .await
+    }
+
+    async fn build_and_push(
+        &self,
+        service: &Service,
+        planned: &ServicePlan,
+        build: &BuildPlan,
+        (docker, builder): &(Docker, Builder),
+    ) -> Result<Digest, CommandError> {
+        let mut request = BuildRequest::new(&service.name, build.source.clone());
+        request.content = Some(build.content.clone());
+        request.tags = vec![planned.image.clone()];
+        self.session.ui.step(
+            "build",
+            format!("{} from {}", service.name, build.source.context.display()),
+        );
+        let built = builder.build(&request, None).await.map_err(|error| {
+            let mut failed = CommandError::from_error(Exit::BuildOrPush, &error);
+            if let Some(failure) = error.failure() {
+                for line in &failure.tail {
+                    failed = failed.hint(line.trim_end());
+                }
+            }
+            failed
+        })?;
+        self.session.ui.step(
+            "built",
+            format!(
+                "{} in {:.1}s, log {}",
+                service.name,
+                built.elapsed.as_secs_f64(),
+                built.log.display()
+            ),
+        );
+        let log = builder.log_of(&format!("{}-push", service.name));
+        let pushed = docker::push(docker, &planned.image, Some(&log), None)
+            .await
+            .map_err(|error| {
+                CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
+            })?;
+        self.session.ui.step(
+            "pushed",
+            format!(
+                "{} {} in {:.1}s",
+                service.name,
+                pushed.digest.short(),
+                pushed.elapsed.as_secs_f64()
+            ),
+        );
+        Ok(pushed.digest)
+    }
+
+    /// Moves the workspace's tag to the image, where the repository lets tags move.
+    async fn move_tag(
+        &self,
+        service: &Service,
+        planned: &ServicePlan,
+        digest: &Digest,
+    ) -> Result<(), CommandError> {
+        let Some(tag) = &planned.moves_tag else {
+            return Ok(());
+        };
+        let registry = &self.plan.registry;
+        let moved = match &planned.found {
+            Some(image) => registry.put_tag(&service.repository, image, tag).await,
+            None => registry.move_tag(&planned.image.pinned(digest), tag).await,
+        };
+        moved.map(drop).map_err(|error| registry_error(&error))
+    }
+}

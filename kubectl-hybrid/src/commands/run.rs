@@ -1,0 +1,101 @@
+//! From the command line to an exit code.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::session::Session;
+use super::{deploy, doctor, helper, regcred, restart, status, unlock, workspace};
+use crate::cli::{Cli, Command, Helper, Regcred, Workspace};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Runs the program under the name that it was started by: as the plugin, or as the credential
+/// helper where a link gives it that name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if helper::is_helper_name(args.first()) {
+        let code = ecr_hybrid::command::run(
+            args.into_iter().skip(1),
+            &mut io::stdin(),
+            &mut io::stdout(),
+            &mut io::stderr(),
+        );
+        return ExitCode::from(code);
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            return exit.into();
+        }
+    };
+    let ui = Ui::new(cli.global.output, cli.global.quiet);
+    match in_runtime(&cli, &ui) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            ui.error(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
+    // These two need nothing of the machine.
+    match &cli.command {
+        Command::Version => return Ok(version(ui)),
+        Command::Completion { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(*shell, &mut command, "kubectl-hybrid", &mut io::stdout());
+            return Ok(Exit::Ok);
+        }
+        Command::Helper(Helper::Install { dir }) => return helper::install(ui, dir.as_deref()),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))?;
+    runtime.block_on(async {
+        tokio::select! {
+            ended = command(cli, ui) => ended,
+            _ = tokio::signal::ctrl_c() => Err(CommandError::new(Exit::Interrupted, "interrupted")
+                .hint("run the command again: it goes on where it stopped")),
+        }
+    })
+}
+
+async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
+    if matches!(cli.command, Command::Doctor) {
+        return doctor::run(&cli.global, ui).await;
+    }
+    let session = Session::open(&cli.global, ui)?;
+    match &cli.command {
+        Command::Deploy(flags) => deploy::run(&session, flags).await,
+        Command::Restart(flags) => restart::run(&session, flags).await,
+        Command::Status(flags) => status::run(&session, &flags.services).await,
+        Command::Regcred(Regcred::Sync { force }) => regcred::sync(&session, *force).await,
+        Command::Regcred(Regcred::Status) => regcred::status(&session).await,
+        Command::Workspace(Workspace::List) => workspace::list(&session).await,
+        Command::Unlock(flags) => unlock::run(&session, flags).await,
+        Command::Doctor | Command::Helper(_) | Command::Completion { .. } | Command::Version => {
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn version(ui: &Ui) -> Exit {
+    let version = env!("CARGO_PKG_VERSION");
+    ui.data(&serde_json::json!({ "version": version }), || {
+        format!("kubectl hybrid {version}\n")
+    });
+    Exit::Ok
+}

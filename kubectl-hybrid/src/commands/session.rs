@@ -1,0 +1,171 @@
+//! What the commands share: configuration, workspace, contract, cluster and guard.
+
+use std::path::PathBuf;
+
+use directories::ProjectDirs;
+
+use crate::cli::Global;
+use crate::cluster::guard::{self, Admitted};
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::project::config::{Config, ContractSource};
+use crate::project::{Project, ProjectError};
+use crate::terraform::access::load_aws;
+use crate::terraform::contract::{self, ContractRead, ReadRequest};
+use crate::terraform::keys::Workspace;
+use crate::terraform::root::{Root, TerraformEnv};
+use crate::terraform::workspaces;
+use crate::ui::Ui;
+
+/// One run of a command.
+pub(super) struct Session<'a> {
+    /// The flags.
+    pub global: &'a Global,
+    /// Where to speak.
+    pub ui: &'a Ui,
+    /// `hybrid.toml`.
+    pub config: Config,
+    /// The Terraform root. It may be absent when `hybrid.toml` names the backend.
+    pub root: Option<Root>,
+    /// The workspace.
+    pub workspace: Workspace,
+}
+
+impl<'a> Session<'a> {
+    /// Finds configuration, Terraform root and workspace. No network.
+    pub(super) fn open(global: &'a Global, ui: &'a Ui) -> Result<Self, CommandError> {
+        let config = match &global.config {
+            Some(path) => Config::read(path),
+            None => std::env::current_dir()
+                .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))
+                .map(|folder| Config::find(&folder))?,
+        }
+        .map_err(|error| CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()))?;
+        let terraform = &config.file.terraform;
+        let dir = global.terraform_dir.clone().unwrap_or_else(|| {
+            let dir = terraform.dir.clone();
+            config
+                .root
+                .join(dir.unwrap_or_else(|| PathBuf::from("terraform")))
+        });
+        let root = match Root::open(
+            &dir,
+            terraform.binary.as_deref(),
+            TerraformEnv::from_process(),
+        ) {
+            Ok(root) => Some(root),
+            Err(_) if terraform.backend.is_some() => None,
+            Err(error) => {
+                return Err(CommandError::from_error(Exit::Usage, &error)
+                    .hint(error.hint())
+                    .hint(
+                        "name the folder with --terraform-dir or [terraform] dir in hybrid.toml",
+                    ));
+            }
+        };
+        let workspace = chosen_workspace(global, &config, root.as_ref())?;
+        Ok(Self {
+            global,
+            ui,
+            config,
+            root,
+            workspace,
+        })
+    }
+
+    /// Reads the contract of the workspace.
+    pub(super) async fn contract(&self) -> Result<ContractRead, CommandError> {
+        let terraform = &self.config.file.terraform;
+        let cache = ProjectDirs::from("", "", "kubectl-hybrid").map(|dirs| {
+            std::env::var_os("HYBRID_CACHE_DIR")
+                .map_or_else(|| dirs.cache_dir().to_owned(), PathBuf::from)
+                .join("contracts")
+        });
+        contract::read(&ReadRequest {
+            root: self.root.as_ref(),
+            backend: terraform.backend.as_ref(),
+            workspace: &self.workspace,
+            source: terraform.source.unwrap_or(ContractSource::Auto),
+            project: self.config.file.project.as_deref(),
+            cache_dir: cache.as_deref(),
+            load_aws: &load_aws,
+        })
+        .await
+        .map_err(|error| {
+            let exit = if error.is_authentication() {
+                Exit::AwsAuthentication
+            } else {
+                Exit::Usage
+            };
+            CommandError::from_error(exit, &error).maybe_hint(error.hint())
+        })
+    }
+
+    /// The project that configuration and contract make, for some services or for all.
+    pub(super) fn project(
+        &self,
+        read: &ContractRead,
+        services: &[String],
+    ) -> Result<Project, CommandError> {
+        let mut project = Project::select(&self.config, read.contract.clone(), services)
+            .map_err(|error| usage(&error))?;
+        if let Some(namespace) = &self.global.namespace {
+            for service in &mut project.services {
+                if service.workload.namespace == project.namespace {
+                    service.workload.namespace.clone_from(namespace);
+                }
+            }
+            project.namespace.clone_from(namespace);
+        }
+        Ok(project)
+    }
+
+    /// The cluster of the kubeconfig. No request is sent.
+    pub(super) async fn cluster(&self) -> Result<Cluster, CommandError> {
+        Cluster::from_kubeconfig(&ClusterOptions {
+            kubeconfig: self.global.kubeconfig.clone(),
+            context: self.global.context.clone(),
+            namespace: self.global.namespace.clone(),
+            as_user: self.global.as_user.clone(),
+            ..ClusterOptions::default()
+        })
+        .await
+        .map_err(|error| CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()))
+    }
+
+    /// Lets a local or listed context pass, and refuses any other.
+    pub(super) fn guard(&self, cluster: &Cluster, project: &Project) -> Result<Admitted, CommandError> {
+        guard::judge(cluster.endpoint(), &project.contexts).map_err(|refused| {
+            CommandError::from_error(Exit::Refused, &refused).hint(refused.hint(&project.workspace))
+        })
+    }
+}
+
+/// An error of configuration or flags.
+pub(super) fn usage(error: &ProjectError) -> CommandError {
+    CommandError::from_error(Exit::Usage, error).maybe_hint(error.hint())
+}
+
+fn chosen_workspace(
+    global: &Global,
+    config: &Config,
+    root: Option<&Root>,
+) -> Result<Workspace, CommandError> {
+    let bad = |error| CommandError::from_error(Exit::Usage, &error);
+    if let Some(name) = global.workspace.as_ref().or(config.file.workspace.as_ref()) {
+        return Workspace::new(name.clone()).map_err(bad);
+    }
+    let workspace = match root {
+        Some(root) => workspaces::current(root).map_err(bad)?,
+        None => Workspace::default_workspace(),
+    };
+    if workspace.is_default() {
+        return Err(
+            CommandError::new(Exit::Usage, "no workspace is chosen").hint(
+                "say -W NAME, or write `workspace = \"NAME\"` into hybrid.toml; `kubectl hybrid workspace list` shows the names",
+            ),
+        );
+    }
+    Ok(workspace)
+}
