@@ -2,6 +2,15 @@
 //!
 //! Arrows point one way: [`commands`] use [`project`], [`terraform`], [`docker`], [`cluster`] and
 //! [`diagnosis`]; those use `ecr_hybrid`. Nothing below [`commands`] prints.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::large_stack_arrays,
+        clippy::needless_pass_by_value,
+        clippy::too_many_lines,
+        reason = "tests are tables, and what builds their rows takes JSON literals"
+    )
+)]
 
 pub mod cli;
 pub mod cluster;

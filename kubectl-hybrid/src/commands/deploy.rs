@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::regcred::{self, SecretPlan, SecretReport};
-use super::session::Session;
+use super::session::{Session, guard};
 use crate::cli::Deploy;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -50,7 +50,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
     let (read, cluster, engine) = tokio::join!(session.contract(), session.cluster(), engine);
     let (read, cluster) = (read?, cluster?);
     let project = session.project(&read, &flags.services)?;
-    let admitted = session.guard(&cluster, &project)?;
+    let admitted = guard(&cluster, &project)?;
     session.ui.step(
         "contract",
         format!(

@@ -7,7 +7,7 @@ use ecr_hybrid::token::Token;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::session::Session;
+use super::session::{Session, guard};
 use super::time_left;
 use crate::cluster::pods::{self, StuckPod};
 use crate::cluster::pull_secret::{
@@ -106,9 +106,10 @@ pub(super) async fn apply(
     project: &Project,
     plans: Vec<SecretPlan>,
 ) -> Result<Vec<SecretReport>, CommandError> {
-    let token = match plans.iter().any(|plan| !plan.reasons.is_empty()) {
-        true => Some(mint(project, &plans).await?),
-        false => None,
+    let token = if plans.iter().any(|plan| !plan.reasons.is_empty()) {
+        Some(mint(project, &plans).await?)
+    } else {
+        None
     };
     let mut reports = Vec::new();
     for plan in plans {
@@ -225,7 +226,7 @@ pub(super) fn say(session: &Session<'_>, reports: &[SecretReport]) {
 pub(super) async fn sync(session: &Session<'_>, force: bool) -> Result<Exit, CommandError> {
     let (read, cluster) = tokio::try_join!(session.contract(), session.cluster())?;
     let project = session.project(&read, &[])?;
-    session.guard(&cluster, &project)?;
+    guard(&cluster, &project)?;
     let plans = plan(&cluster, &project, force).await?;
     let reports = apply(&cluster, &project, plans).await?;
     say(session, &reports);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::roll;
-use super::session::Session;
+use super::session::{Session, guard};
 use crate::cli::Restart;
 use crate::cluster::workload;
 use crate::error::CommandError;
@@ -23,7 +23,7 @@ struct Restarted {
 pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, CommandError> {
     let (read, cluster) = tokio::try_join!(session.contract(), session.cluster())?;
     let project = session.project(&read, &flags.services)?;
-    session.guard(&cluster, &project)?;
+    guard(&cluster, &project)?;
     let ended = join_all(project.services.iter().map(|service| async {
         workload::restart(&cluster, &service.workload, Timestamp::now(), None)
             .await

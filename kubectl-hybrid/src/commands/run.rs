@@ -75,17 +75,19 @@ fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
 
 async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     if matches!(cli.command, Command::Doctor) {
-        return doctor::run(&cli.global, ui).await;
+        return Box::pin(doctor::run(&cli.global, ui)).await;
     }
     let session = Session::open(&cli.global, ui)?;
     match &cli.command {
-        Command::Deploy(flags) => deploy::run(&session, flags).await,
-        Command::Restart(flags) => restart::run(&session, flags).await,
-        Command::Status(flags) => status::run(&session, &flags.services).await,
-        Command::Regcred(Regcred::Sync { force }) => regcred::sync(&session, *force).await,
-        Command::Regcred(Regcred::Status) => regcred::status(&session).await,
-        Command::Workspace(Workspace::List) => workspace::list(&session).await,
-        Command::Unlock(flags) => unlock::run(&session, flags).await,
+        Command::Deploy(flags) => Box::pin(deploy::run(&session, flags)).await,
+        Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
+        Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
+        Command::Regcred(Regcred::Sync { force }) => {
+            Box::pin(regcred::sync(&session, *force)).await
+        }
+        Command::Regcred(Regcred::Status) => Box::pin(regcred::status(&session)).await,
+        Command::Workspace(Workspace::List) => Box::pin(workspace::list(&session)).await,
+        Command::Unlock(flags) => Box::pin(unlock::run(&session, flags)).await,
         Command::Doctor | Command::Helper(_) | Command::Completion { .. } | Command::Version => {
             Ok(Exit::Ok)
         }

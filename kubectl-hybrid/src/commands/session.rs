@@ -133,13 +133,13 @@ impl<'a> Session<'a> {
         .await
         .map_err(|error| CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()))
     }
+}
 
-    /// Lets a local or listed context pass, and refuses any other.
-    pub(super) fn guard(&self, cluster: &Cluster, project: &Project) -> Result<Admitted, CommandError> {
-        guard::judge(cluster.endpoint(), &project.contexts).map_err(|refused| {
-            CommandError::from_error(Exit::Refused, &refused).hint(refused.hint(&project.workspace))
-        })
-    }
+/// Lets a local or listed context pass, and refuses any other.
+pub(super) fn guard(cluster: &Cluster, project: &Project) -> Result<Admitted, CommandError> {
+    guard::judge(cluster.endpoint(), &project.contexts).map_err(|refused| {
+        CommandError::from_error(Exit::Refused, &refused).hint(refused.hint(&project.workspace))
+    })
 }
 
 /// An error of configuration or flags.

@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session<'_>, services: &[String]) -> Result<Ex
         namespace: project.namespace.clone(),
         name: project.pull_secret.clone(),
     };
-    let (secret, states) = tokio::join!(
+    let (secret, workloads) = tokio::join!(
         pull_secret::read(&cluster, &secret),
         join_all(
             project
@@ -56,7 +56,7 @@ pub(super) async fn run(session: &Session<'_>, services: &[String]) -> Result<Ex
     );
     let secret = secret.map_err(|error| in_cluster(&error))?;
     let mut shown = Vec::new();
-    for (service, state) in project.services.iter().zip(states) {
+    for (service, state) in project.services.iter().zip(workloads) {
         let state = state.map_err(|error| in_cluster(&error))?;
         let port = service.port.as_ref().and_then(|port| port.node_port);
         shown.push(ServiceStatus {

@@ -4,6 +4,7 @@ use super::session::Session;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::terraform::access::load_aws;
+use crate::terraform::keys::Workspace;
 use crate::terraform::lock::LocksError;
 use crate::terraform::{cli, lock, workspaces};
 
@@ -31,19 +32,17 @@ pub(super) async fn list(session: &Session<'_>) -> Result<Exit, CommandError> {
             return Err(CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()));
         }
     };
-    let names: Vec<&str> = found.iter().map(|workspace| workspace.as_str()).collect();
+    let names: Vec<&str> = found.iter().map(Workspace::as_str).collect();
     session.ui.data(&names, || {
-        names
-            .iter()
-            .map(|name| {
-                let mark = if *name == session.workspace.as_str() {
-                    '*'
-                } else {
-                    ' '
-                };
-                format!("{mark} {name}\n")
-            })
-            .collect()
+        let line = |name: &&str| {
+            let mark = if *name == session.workspace.as_str() {
+                '*'
+            } else {
+                ' '
+            };
+            format!("{mark} {name}\n")
+        };
+        names.iter().map(line).collect::<Vec<_>>().concat()
     });
     Ok(Exit::Ok)
 }

@@ -314,7 +314,7 @@ mod tests {
 
     fn policy() -> Policy {
         Policy {
-            min_life: Duration::from_secs(6 * 3600),
+            min_life: Duration::from_hours(6),
             ..Policy::default()
         }
     }

@@ -380,7 +380,7 @@ mod tests {
         let mut said = Vec::new();
         let started = Instant::now();
         let end = wait(cluster, &workload(), options, |update| {
-            said.push(update.waiting_for.clone())
+            said.push(update.waiting_for.clone());
         })
         .await
         .unwrap();

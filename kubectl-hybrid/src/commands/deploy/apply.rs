@@ -247,7 +247,7 @@ impl Shop<'_> {
             "build",
             format!("{} from {}", service.name, build.source.context.display()),
         );
-        let built = builder.build(&request, None).await.map_err(|error| {
+        let image = builder.build(&request, None).await.map_err(|error| {
             let mut failed = CommandError::from_error(Exit::BuildOrPush, &error);
             if let Some(failure) = error.failure() {
                 for line in &failure.tail {
@@ -261,8 +261,8 @@ impl Shop<'_> {
             format!(
                 "{} in {:.1}s, log {}",
                 service.name,
-                built.elapsed.as_secs_f64(),
-                built.log.display()
+                image.elapsed.as_secs_f64(),
+                image.log.display()
             ),
         );
         let log = builder.log_of(&format!("{}-push", service.name));

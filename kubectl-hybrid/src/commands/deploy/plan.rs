@@ -18,7 +18,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::contract::TagMutability;
 use crate::project::{Project, Service};
-use crate::registry::{Digest, FoundImage, ImageReference, Registry, RegistryError, Tag};
+use crate::registry::{Digest, FoundImage, ImageReference, Lookup, Registry, RegistryError, Tag};
 use crate::terraform::access::load_aws;
 
 /// The whole plan.
@@ -125,22 +125,7 @@ pub(super) async fn make(
         ),
     );
     let builds: Vec<Option<BuildPlan>> = builds.into_iter().collect::<Result<_, _>>()?;
-    let mut wanted: BTreeMap<String, Vec<Tag>> = BTreeMap::new();
-    for (service, build) in project.services.iter().zip(&builds) {
-        let tags = wanted.entry(service.repository.clone()).or_default();
-        let content = build.as_ref().map(|build| build.content.tag().clone());
-        for tag in content.into_iter().chain(moving.clone()) {
-            if !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-    }
-    let mut found = registry.look_up_all(&wanted).await;
-    for result in found.values_mut() {
-        if let Err(error) = result {
-            return Err(registry_error(error));
-        }
-    }
+    let found = look_up(&registry, project, &builds, moving.as_ref()).await?;
     let mut services = Vec::new();
     for ((service, build), state) in project.services.iter().zip(builds).zip(states) {
         let state = state.map_err(|error| in_cluster(&error))?.ok_or_else(|| {
@@ -148,9 +133,7 @@ pub(super) async fn make(
                 workload: service.workload.clone(),
             })
         })?;
-        let lookup = found
-            .get(&service.repository)
-            .and_then(|found| found.as_ref().ok());
+        let lookup = found.get(&service.repository);
         let tag = match (&build, &moving) {
             (Some(build), _) => build.content.tag().clone(),
             (None, Some(tag)) => tag.clone(),
@@ -208,6 +191,31 @@ pub(super) async fn make(
         });
     }
     Ok(Plan { services, registry })
+}
+
+/// Looks up what the registry has of the content tags and of the moving tag: one call for each
+/// repository.
+async fn look_up(
+    registry: &Registry,
+    project: &Project,
+    builds: &[Option<BuildPlan>],
+    moving: Option<&Tag>,
+) -> Result<BTreeMap<String, Lookup>, CommandError> {
+    let mut wanted: BTreeMap<String, Vec<Tag>> = BTreeMap::new();
+    for (service, build) in project.services.iter().zip(builds) {
+        let tags = wanted.entry(service.repository.clone()).or_default();
+        let content = build.as_ref().map(|build| build.content.tag());
+        for tag in content.into_iter().chain(moving) {
+            if !tags.contains(tag) {
+                tags.push(tag.clone());
+            }
+        }
+    }
+    let found = registry.look_up_all(&wanted).await;
+    found
+        .into_iter()
+        .map(|(repository, found)| Ok((repository, found.map_err(|error| registry_error(&error))?)))
+        .collect()
 }
 
 /// The pin of a service's container to a digest.
