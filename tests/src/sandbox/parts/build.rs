@@ -246,7 +246,13 @@ mod tests {
     #[test]
     fn nothing_of_the_callers_environment_reaches_a_part() {
         for spec in specs() {
-            let names: Vec<&str> = spec.environment.keys().map(String::as_str).collect();
+            let names: Vec<&str> = spec
+                .environment
+                .keys()
+                .map(String::as_str)
+                // The emulator's own settings, which the sandbox makes.
+                .filter(|name| !(spec.name == "moto" && name.starts_with("MOTO_")))
+                .collect();
             assert_eq!(
                 names,
                 ["HOME", "HYBRID_CACHE", "HYBRID_SANDBOX_DIR", "LANG", "PATH"]
