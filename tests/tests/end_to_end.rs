@@ -1,0 +1,564 @@
+//! The whole on real parts: a deploy as a developer types it, and what then runs.
+//!
+//! Every test deploys a copy of the example of its own first, so that their order does not matter.
+//! They share one cluster and one front: run them one at a time.
+
+#![cfg(test)]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hybrid_tests::front::Admin;
+use hybrid_tests::package::source_tree;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const NAMESPACE: &str = "knowledge-repo-dev";
+/// The tag that the workspace's deploys move.
+const WORKSPACE: &str = "dev";
+const SERVICES: [&str; 3] = ["api", "search", "web"];
+/// The page of `web`, as a `NodePort` serves it.
+const WEB: &str = "127.0.0.1:30300";
+/// How long a page may take to show up once its roll-out is complete.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a program said, and how it ended.
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    fn of(command: &mut Command) -> Self {
+        let output = command
+            .output()
+            .unwrap_or_else(|error| panic!("{command:?} could not be started: {error}"));
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails with `code` and one sentence, which is returned.
+    #[track_caller]
+    fn fails(&self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        let errors: Vec<&str> = self
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("error: "))
+            .collect();
+        assert_eq!(errors.len(), 1, "not one sentence: {}", self.stderr);
+        errors[0].to_owned()
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.stdout))
+    }
+}
+
+/// A copy of the example, in a folder of its own.
+struct Project {
+    folder: TempDir,
+}
+
+impl Project {
+    fn copied() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(
+            &source_tree().join("examples/knowledge-repo"),
+            folder.path(),
+        );
+        Self { folder }
+    }
+
+    /// A copy that is deployed.
+    fn deployed() -> Self {
+        let project = Self::copied();
+        project.hybrid(&["deploy"]).succeeds();
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .arg("hybrid")
+            .args(arguments)
+            .current_dir(self.folder.path());
+        command
+    }
+
+    fn hybrid(&self, arguments: &[&str]) -> Said {
+        Said::of(&mut self.command(arguments))
+    }
+
+    /// Gives `web` a page that no run has had before, and returns its text.
+    fn change_web(&self) -> String {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let text = format!("Edition {} of {}", since.as_nanos(), std::process::id());
+        fs::write(self.path("web/www/index.html"), format!("<p>{text}</p>\n")).unwrap();
+        text
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn front() -> Admin {
+    Admin::new(std::env::var("AWS_ENDPOINT_URL").expect("the sandbox's environment"))
+}
+
+#[track_caller]
+fn kubectl(arguments: &[&str]) -> String {
+    let mut command = Command::new("kubectl");
+    command.args(["--namespace", NAMESPACE]).args(arguments);
+    Said::of(&mut command).succeeds().stdout
+}
+
+#[track_caller]
+fn kubectl_json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&kubectl(&[arguments, &["--output=json"]].concat())).unwrap()
+}
+
+#[track_caller]
+fn aws(arguments: &[&str]) -> Value {
+    let mut command = Command::new("aws");
+    command.args(arguments).arg("--output=json");
+    Said::of(&mut command).succeeds().json()
+}
+
+/// The digest that the registry gives for the workspace's tag.
+fn in_the_registry(service: &str) -> String {
+    let repository = format!("{NAMESPACE}/{service}");
+    let answer = aws(&[
+        "ecr",
+        "describe-images",
+        "--repository-name",
+        &repository,
+        "--image-ids",
+        &format!("imageTag={WORKSPACE}"),
+    ]);
+    text(&answer["imageDetails"][0]["imageDigest"]).to_owned()
+}
+
+#[track_caller]
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+#[track_caller]
+fn list(value: &Value) -> &Vec<Value> {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("no list: {value}"))
+}
+
+/// The passwords in the cluster's pull secret.
+fn regcred_passwords() -> Vec<String> {
+    let secret = kubectl_json(&["get", "secret", "regcred"]);
+    let config = STANDARD
+        .decode(text(&secret["data"][".dockerconfigjson"]))
+        .unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    let registries = config["auths"].as_object().unwrap();
+    assert!(!registries.is_empty(), "regcred names no registry");
+    registries
+        .values()
+        .map(|login| {
+            let auth = STANDARD.decode(text(&login["auth"])).unwrap();
+            let auth = String::from_utf8(auth).unwrap();
+            auth.strip_prefix("AWS:").expect("user AWS").to_owned()
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_regcred_is_alive() {
+    for password in regcred_passwords() {
+        let check = front().check_token(&password).unwrap();
+        assert!(check.issued && check.alive, "{check:?}");
+    }
+}
+
+/// What nobody may change who was refused: the pull secret, and what the deployments ask for.
+fn written() -> Vec<(String, String)> {
+    let secret = kubectl_json(&["get", "secret", "regcred"]);
+    let version = text(&secret["metadata"]["resourceVersion"]).to_owned();
+    let mut all = vec![("regcred".to_owned(), version)];
+    let deployments = kubectl_json(&["get", "deployments"]);
+    let deployments = list(&deployments["items"]);
+    assert_eq!(deployments.len(), SERVICES.len());
+    for deployment in deployments {
+        let metadata = &deployment["metadata"];
+        all.push((
+            text(&metadata["name"]).to_owned(),
+            metadata["generation"].to_string(),
+        ));
+    }
+    all
+}
+
+/// The page at `/` of that address, or why there is none.
+fn page(address: &str) -> Result<String, std::io::Error> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET / HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Waits until the page of `web` carries the text.
+#[track_caller]
+fn assert_web_shows(text: &str) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = page(WEB);
+        if answer.as_ref().is_ok_and(|page| page.contains(text)) {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "http://{WEB}/ does not show {text:?}: {answer:?}"
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The services of a deploy's report of which `what` is true.
+fn of_which<'a>(report: &'a Value, what: &str) -> Vec<&'a str> {
+    list(&report["services"])
+        .iter()
+        .filter(|service| service[what].as_bool().expect(what))
+        .map(|service| text(&service["name"]))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_deploy_runs_what_the_registry_holds() {
+    let project = Project::copied();
+    project.change_web();
+    let report = project
+        .hybrid(&["deploy", "--output=json"])
+        .succeeds()
+        .json();
+    let deployed = list(&report["services"]);
+    let names: Vec<&str> = deployed.iter().map(|it| text(&it["name"])).collect();
+    assert_eq!(names, SERVICES);
+    for (service, deployed) in SERVICES.iter().zip(deployed) {
+        let digest = in_the_registry(service);
+        assert!(digest.starts_with("sha256:"), "{digest}");
+        assert_eq!(text(&deployed["digest"]), digest, "{service}");
+        let pinned = format!("@{digest}");
+
+        let deployment = kubectl_json(&["get", "deployment", service]);
+        let image = text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]);
+        assert!(image.ends_with(&pinned), "{image} is not {digest}");
+
+        let selector = format!("--selector=app.kubernetes.io/name={service}");
+        let pods = kubectl_json(&["get", "pods", &selector]);
+        let running: Vec<&Value> = list(&pods["items"])
+            .iter()
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+            .collect();
+        assert!(!running.is_empty(), "{service} has no pod");
+        for pod in running {
+            let id = text(&pod["status"]["containerStatuses"][0]["imageID"]);
+            assert!(id.ends_with(&pinned), "{id} is not {digest}");
+        }
+    }
+    assert_regcred_is_alive();
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_changed_file_builds_and_rolls_only_its_service() {
+    let project = Project::deployed();
+    let text = project.change_web();
+    let report = project
+        .hybrid(&["deploy", "--output=json"])
+        .succeeds()
+        .json();
+    assert_eq!(of_which(&report, "built"), ["web"]);
+    assert_eq!(of_which(&report, "rolled"), ["web"]);
+    assert_web_shows(&text);
+}
+
+/// Takes a dead pull secret away when a test fails, so that the next deploy writes another.
+struct Expired;
+
+impl Drop for Expired {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let mut command = Command::new("kubectl");
+            command.args(["--namespace", NAMESPACE, "delete", "secret", "regcred"]);
+            // The test has failed already, and says why.
+            drop(command.output());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn an_expired_token_is_healed_by_one_deploy() {
+    let project = Project::deployed();
+    assert_regcred_is_alive();
+    let _expired = Expired;
+    assert!(front().expire_tokens().unwrap() > 0);
+    for password in regcred_passwords() {
+        assert!(!front().check_token(&password).unwrap().alive);
+    }
+    let text = project.change_web();
+    project.hybrid(&["deploy"]).succeeds();
+    assert_regcred_is_alive();
+    assert_web_shows(&text);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_wrong_context_is_refused_and_nothing_is_written() {
+    let project = Project::deployed();
+    let before = written();
+    let digest = in_the_registry("web");
+
+    let real = std::env::var("KUBECONFIG").expect("the sandbox's environment");
+    let real = fs::read_to_string(real).unwrap();
+    let server = "https://203.0.113.1:6443";
+    let elsewhere: String = real
+        .replace("hybrid-sandbox", "elsewhere")
+        .lines()
+        .map(|line| match line.split_once("server:") {
+            Some((indent, _)) => format!("{indent}server: {server}\n"),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    assert!(elsewhere.contains(server) && elsewhere.contains("current-context: elsewhere"));
+    let kubeconfig = project.path("kubeconfig");
+    fs::write(&kubeconfig, elsewhere).unwrap();
+
+    project.change_web();
+    let mut command = project.command(&["deploy"]);
+    command.env("KUBECONFIG", &kubeconfig);
+    let sentence = Said::of(&mut command).fails(4);
+    assert!(sentence.contains("elsewhere"), "{sentence}");
+    assert_eq!(written(), before);
+    assert_eq!(in_the_registry("web"), digest);
+}
+
+/// Asserts that none of `secrets` is in `content`, without showing either.
+#[track_caller]
+fn assert_without(secrets: &[String], content: &[u8], place: &str) {
+    for secret in secrets {
+        let found = content
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes());
+        assert!(!found, "a token is in {place}");
+    }
+}
+
+/// Asserts it of every file below `folder`, and returns how many there were.
+#[track_caller]
+fn assert_folder_without(secrets: &[String], folder: &Path) -> usize {
+    let mut files = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files += assert_folder_without(secrets, &path);
+        } else {
+            let content = fs::read(&path).unwrap();
+            assert_without(secrets, &content, &path.display().to_string());
+            files += 1;
+        }
+    }
+    files
+}
+
+/// Every version of every object in every bucket: a key in S3 and its content.
+fn in_the_buckets() -> Vec<(String, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("object");
+    let file = file.to_str().unwrap();
+    let mut objects = Vec::new();
+    let buckets = aws(&["s3api", "list-buckets"]);
+    for bucket in list(&buckets["Buckets"]) {
+        let bucket = text(&bucket["Name"]);
+        let versions = aws(&["s3api", "list-object-versions", "--bucket", bucket]);
+        for object in versions["Versions"].as_array().into_iter().flatten() {
+            let key = text(&object["Key"]);
+            let version = text(&object["VersionId"]);
+            let get = ["s3api", "get-object", "--bucket", bucket, "--key", key];
+            aws(&[&get[..], &["--version-id", version, file]].concat());
+            objects.push((format!("s3://{bucket}/{key}"), fs::read(file).unwrap()));
+        }
+    }
+    objects
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn no_token_is_in_state_config_or_logs() {
+    let project = Project::deployed();
+    // So that the deploy writes a pull secret, and pushes.
+    kubectl(&["delete", "secret", "regcred"]);
+    project.change_web();
+    let said = project.hybrid(&["deploy"]).succeeds();
+
+    let passwords = regcred_passwords();
+    assert!(passwords.iter().all(|password| password.len() > 64));
+    // As a password, and as what ECR and Docker call the authorisation.
+    let secrets: Vec<String> = passwords
+        .iter()
+        .flat_map(|password| [password.clone(), STANDARD.encode(format!("AWS:{password}"))])
+        .collect();
+
+    assert_without(&secrets, said.stdout.as_bytes(), "stdout");
+    assert_without(&secrets, said.stderr.as_bytes(), "stderr");
+
+    let objects = in_the_buckets();
+    let state = objects
+        .iter()
+        .find(|(place, _)| place.ends_with(".tfstate"))
+        .expect("a state in a bucket");
+    assert!(String::from_utf8_lossy(&state.1).contains(NAMESPACE));
+    for (place, content) in &objects {
+        assert_without(&secrets, content, place);
+    }
+
+    let variable = |name: &str| PathBuf::from(std::env::var_os(name).expect(name));
+    let config = variable("DOCKER_CONFIG").join("config.json");
+    assert_without(&secrets, &fs::read(config).unwrap(), "Docker's config.json");
+    let sandbox = variable("HYBRID_SANDBOX_DIR").join("log");
+    assert!(assert_folder_without(&secrets, &sandbox) > 0);
+    let builds = variable("HOME").join(".cache/kubectl-hybrid/logs");
+    assert!(builds.join("knowledge-repo/web-push.log").is_file());
+    assert_folder_without(&secrets, &builds);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn bad_input_is_one_sentence() {
+    let project = Project::deployed();
+    let before = written();
+    let cases: [(&[&str], i32, &str); 3] = [
+        (&["deploy", "--workspace=nowhere"], 2, "`nowhere`"),
+        (&["deploy", "nothing"], 2, "`nothing`"),
+        (&["deploy", "--context=nobody"], 2, "`nobody`"),
+    ];
+    for (arguments, code, names) in cases {
+        let sentence = project.hybrid(arguments).fails(code);
+        assert!(sentence.contains(names), "{arguments:?}: {sentence}");
+    }
+
+    let socket = format!("unix://{}", project.path("dead.sock").display());
+    let mut command = project.command(&["deploy"]);
+    command.env("DOCKER_HOST", &socket);
+    let sentence = Said::of(&mut command).fails(6);
+    assert!(sentence.contains(&socket), "{sentence}");
+
+    fs::write(
+        project.path("web/Dockerfile"),
+        "FROM busybox:1.36\nRUN exit 3\n",
+    )
+    .unwrap();
+    let sentence = project.hybrid(&["deploy"]).fails(6);
+    assert!(sentence.contains("web"), "{sentence}");
+
+    fs::write(
+        project.path("hybrid.toml"),
+        "project = \"knowledge-repo\"\nworkspace = = 3\n",
+    )
+    .unwrap();
+    let sentence = project.hybrid(&["deploy"]).fails(2);
+    assert!(sentence.contains("hybrid.toml:2:13: "), "{sentence}");
+
+    fs::remove_file(project.path("hybrid.toml")).unwrap();
+    let sentence = project.hybrid(&["deploy"]).fails(2);
+    assert!(sentence.contains("no hybrid.toml"), "{sentence}");
+
+    assert_eq!(written(), before);
+}
+
+/// Releases what a failed test would leave locked.
+struct Locked<'a> {
+    project: &'a Project,
+    id: String,
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let command = &mut self.project.command(&["unlock", "--yes", &self.id]);
+        // It has been released when the test went well.
+        drop(command.output());
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_stuck_lock_is_released_by_its_id() {
+    let project = Project::deployed();
+    let mut leave = Command::new(env!("CARGO_BIN_EXE_hybrid-sandbox"));
+    Said::of(leave.args(["lock", "leave"])).succeeds();
+
+    let shown = project
+        .hybrid(&["unlock", "--output=json"])
+        .succeeds()
+        .json();
+    let id = text(&shown[0]["id"]).to_owned();
+    let locked = Locked {
+        project: &project,
+        id,
+    };
+    let id = locked.id.as_str();
+    let places: Vec<&str> = list(&shown).iter().map(|it| text(&it["place"])).collect();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert_ne!(places[0], places[1]);
+    assert_eq!(text(&shown[1]["id"]), id);
+
+    let findings = project.hybrid(&["doctor", "--output=json"]).json();
+    let warned = list(&findings["findings"])
+        .iter()
+        .any(|it| it["id"] == "HYB-TF010" && it["severity"] == "warn");
+    assert!(warned, "doctor does not see the lock: {findings}");
+
+    project.hybrid(&["unlock", "--yes", id]).succeeds();
+    let after = project.hybrid(&["unlock"]).succeeds();
+    let after = after.stdout + &after.stderr;
+    assert!(after.contains("is not locked"), "{after}");
+    let left = project
+        .hybrid(&["unlock", "--output=json"])
+        .succeeds()
+        .json();
+    assert_eq!(list(&left).len(), 0, "{left}");
+}
