@@ -163,6 +163,18 @@ pub(super) async fn apply(
     Ok(reports)
 }
 
+/// Recreates the pods that still wait for better credentials.
+pub(super) async fn wake(cluster: &Cluster, project: &Project) -> Result<(), CommandError> {
+    for namespace in project.namespaces() {
+        let pods = pods::list(cluster, namespace, None)
+            .await
+            .map_err(|error| in_cluster(&error))?;
+        let stuck = pods::stuck(&pods, &[project.registry.host()], &project.pull_secret);
+        pods::recreate(cluster, stuck).await;
+    }
+    Ok(())
+}
+
 /// A token, and the identity that it stands for.
 async fn mint(project: &Project, plans: &[SecretPlan]) -> Result<(Token, String), CommandError> {
     let registry = project.registry.clone();

@@ -39,6 +39,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
             flags.timeout,
         )
         .await
+        .map_err(CommandError::from)
     }))
     .await;
     let reports: Vec<Restarted> = project

@@ -4,11 +4,28 @@ use std::time::Duration;
 
 use super::regcred::in_cluster;
 use super::session::Session;
-use crate::cluster::rollout::{self, End, WaitOptions};
+use crate::cluster::rollout::{self, End, FailureCause, WaitOptions};
+use crate::cluster::trouble::PullFault;
 use crate::cluster::workload::{ContainerPin, WorkloadError};
 use crate::cluster::{Cluster, WorkloadRef};
 use crate::error::CommandError;
 use crate::exit::Exit;
+
+/// How waiting ended when the pods do not run.
+pub(super) enum Broken {
+    /// The registry refused the cluster's login: a new one may heal it.
+    RefusedLogin(CommandError),
+    /// Anything else.
+    Other(CommandError),
+}
+
+impl From<Broken> for CommandError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::RefusedLogin(error) | Broken::Other(error) => error,
+        }
+    }
+}
 
 /// Waits until the workload runs its current template.
 pub(super) async fn wait(
@@ -17,7 +34,7 @@ pub(super) async fn wait(
     workload: &WorkloadRef,
     expected: Vec<ContainerPin>,
     timeout: Duration,
-) -> Result<(), CommandError> {
+) -> Result<(), Broken> {
     let options = WaitOptions {
         timeout,
         expected,
@@ -36,7 +53,7 @@ pub(super) async fn wait(
         );
     })
     .await
-    .map_err(|error| in_cluster(&error))?;
+    .map_err(|error| Broken::Other(in_cluster(&error)))?;
     match end {
         End::Complete(state) => {
             session.ui.step(
@@ -53,12 +70,25 @@ pub(super) async fn wait(
                     failure.last_words.join(" | ")
                 ));
             }
-            Err(error
+            let error = error
                 .hint(failure.hint())
-                .hint("`kubectl hybrid doctor` explains the cause"))
+                .hint("`kubectl hybrid doctor` explains the cause");
+            let refused = matches!(
+                &failure.cause,
+                FailureCause::Pod { trouble, .. }
+                    if trouble.cause.pull_fault().is_some_and(PullFault::is_about_credentials)
+            );
+            Err(if refused {
+                Broken::RefusedLogin(error)
+            } else {
+                Broken::Other(error)
+            })
         }
-        End::TimedOut(timed_out) => Err(CommandError::from_error(Exit::TimedOut, &*timed_out)
-            .hint("`kubectl hybrid doctor` explains what it waits for; --timeout gives it longer")),
+        End::TimedOut(timed_out) => Err(Broken::Other(
+            CommandError::from_error(Exit::TimedOut, &*timed_out).hint(
+                "`kubectl hybrid doctor` explains what it waits for; --timeout gives it longer",
+            ),
+        )),
     }
 }
 

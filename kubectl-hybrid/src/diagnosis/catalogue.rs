@@ -1,4 +1,4 @@
-//! Every check with its id and its text for `kubectl hybrid explain`.
+//! Every check with its id and its text.
 
 use super::finding::CheckId;
 

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use super::plan::{BuildPlan, Plan, ServicePlan, pin_of, registry_error};
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
-use crate::commands::roll;
+use crate::commands::roll::{self, Broken};
 use crate::commands::session::Session;
 use crate::docker::{self, BuildRequest, Builder, Docker, Login, Surroundings};
 use crate::error::CommandError;
@@ -51,6 +51,7 @@ struct Shop<'a> {
     project: &'a Project,
     plan: &'a Plan,
     tools: Option<(Docker, Builder)>,
+    renewed: OnceCell<()>,
 }
 
 /// Refreshes the pull secret and takes each service from its sources to ready pods.
@@ -74,6 +75,7 @@ pub(super) async fn all(
         project,
         plan,
         tools,
+        renewed: OnceCell::new(),
     };
     // Pods need the secret before they pull; builds do not wait for it.
     let (written, is_written) = watch::channel(None);
@@ -223,14 +225,39 @@ impl Shop<'_> {
             .map_err(|error| roll::workload_error(&error))?;
             report.rolled = true;
         }
-        roll::wait(
-            self.session,
-            self.cluster,
-            &service.workload,
-            pins,
-            self.flags.timeout,
-        )
-        .await
+        let wait = || {
+            let (workload, pins) = (&service.workload, pins.clone());
+            roll::wait(
+                self.session,
+                self.cluster,
+                workload,
+                pins,
+                self.flags.timeout,
+            )
+        };
+        match wait().await {
+            Err(Broken::RefusedLogin(_)) => {
+                self.renew_login().await?;
+                wait().await.map_err(CommandError::from)
+            }
+            ended => ended.map_err(CommandError::from),
+        }
+    }
+
+    /// A registry may refuse a login that looks alive. The secret gets a new one, once for all
+    /// services, and the pods that were refused are recreated.
+    async fn renew_login(&self) -> Result<(), CommandError> {
+        self.renewed
+            .get_or_try_init(|| async {
+                let plans = regcred::plan(self.cluster, self.project, true).await?;
+                let reports = regcred::apply(self.cluster, self.project, plans).await?;
+                regcred::say(self.session, &reports);
+                Ok::<_, CommandError>(())
+            })
+            .await
+            .copied()?;
+        // Those that were refused after the first renewal began.
+        regcred::wake(self.cluster, self.project).await
     }
 
     async fn build_and_push(
