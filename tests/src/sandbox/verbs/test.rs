@@ -116,7 +116,13 @@ impl Run<'_> {
             let mut command = self.real(&["--test", room]);
             // Their Terraform folders are their own.
             command.env_remove("TF_DATA_DIR");
-            self.cargo_step(room, command, &["--ignored"]);
+            // One after the other where a room shares its connections between the tests' runtimes.
+            let of_the_tests: &[&str] = if room == "terraform_real" {
+                &["--ignored", "--test-threads=1"]
+            } else {
+                &["--ignored"]
+            };
+            self.cargo_step(room, command, of_the_tests);
         }
         let front: &[&str] = if self.filters.is_empty() {
             &["--ignored", "front::tests::real"]
