@@ -175,7 +175,8 @@ impl Home {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     walk(&path, found);
-                } else {
+                } else if path.is_file() {
+                    // A socket, such as the keyring's, holds nothing.
                     let bytes = std::fs::read(&path).unwrap();
                     found.push((path, bytes));
                 }
