@@ -1,8 +1,21 @@
 //! The command line, as types.
 
-use std::path::PathBuf;
+mod given;
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use given::{Given, Source};
+
+pub use crate::project::config::RollOutStrategy as Strategy;
+use crate::project::config::{ContractSource, Span};
+
+/// Builds at a time when nobody says. The engine shares its cores among them.
+const JOBS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// Deploys images from Amazon ECR to a local cluster
 #[derive(Debug, Parser)]
@@ -38,9 +51,34 @@ pub struct Global {
     /// Configuration file; default: hybrid.toml here or in a folder above
     #[arg(long, global = true, env = "HYBRID_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Project of a repository that has several
+    #[arg(
+        long,
+        global = true,
+        env = "HYBRID_PROJECT",
+        value_name = "NAME",
+        conflicts_with = "config"
+    )]
+    pub project: Option<String>,
     /// Terraform root folder
     #[arg(long, global = true, env = "HYBRID_TERRAFORM_DIR", value_name = "DIR")]
     pub terraform_dir: Option<PathBuf>,
+    /// Terraform or OpenTofu program
+    #[arg(
+        long,
+        global = true,
+        env = "HYBRID_TERRAFORM_BINARY",
+        value_name = "PROGRAM"
+    )]
+    pub terraform_binary: Option<PathBuf>,
+    /// Where the contract is read; default: auto
+    #[arg(
+        long,
+        global = true,
+        env = "HYBRID_TERRAFORM_SOURCE",
+        value_name = "SOURCE"
+    )]
+    pub terraform_source: Option<ContractSource>,
     /// Kubeconfig context
     #[arg(long, global = true, env = "HYBRID_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
@@ -70,8 +108,11 @@ pub struct Global {
     )]
     pub output: Output,
     /// Say nothing on stderr but errors
-    #[arg(short, long, global = true, env = "HYBRID_QUIET")]
+    #[arg(short, long, global = true, env = "HYBRID_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
+    /// Which flags were given, and how.
+    #[arg(skip)]
+    pub given: Given,
 }
 
 /// The format of stdout.
@@ -102,6 +143,9 @@ pub enum Command {
     Workspace(Workspace),
     /// Show the state lock, or release it
     Unlock(Unlock),
+    /// Show what hybrid.toml, flags and variables come to
+    #[command(subcommand)]
+    Config(Config),
     /// Set up the Docker credential helper
     #[command(subcommand)]
     Helper(Helper),
@@ -132,32 +176,17 @@ pub struct Deploy {
     #[arg(long, env = "HYBRID_STRATEGY", default_value = "digest")]
     pub strategy: Strategy,
     /// Show the plan and change nothing
-    #[arg(long, env = "HYBRID_DRY_RUN")]
+    #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
     /// Deploy what the workspace's tag names, without a build
-    #[arg(long, env = "HYBRID_NO_BUILD")]
+    #[arg(long, env = "HYBRID_NO_BUILD", value_parser = BoolishValueParser::new())]
     pub no_build: bool,
     /// Builds at a time
-    #[arg(
-        short,
-        long,
-        env = "HYBRID_JOBS",
-        default_value_t = 4,
-        value_name = "N"
-    )]
-    pub jobs: usize,
+    #[arg(short, long, env = "HYBRID_JOBS", default_value_t = JOBS, value_name = "N")]
+    pub jobs: NonZeroUsize,
     /// How long a roll-out may take
     #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
-    pub timeout: std::time::Duration,
-}
-
-/// How workloads get the new image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Strategy {
-    /// Pin the image to its digest.
-    Digest,
-    /// Move the workspace's tag and restart.
-    Restart,
+    pub timeout: Duration,
 }
 
 /// Flags of `restart`.
@@ -168,7 +197,7 @@ pub struct Restart {
     pub services: Vec<String>,
     /// How long a roll-out may take
     #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
 }
 
 /// The commands of `regcred`.
@@ -177,7 +206,7 @@ pub enum Regcred {
     /// Write the pull secret when it is missing, wrong or past half its life
     Sync {
         /// Write a new token even when the old one looks alive
-        #[arg(long)]
+        #[arg(long, env = "HYBRID_REGCRED_FORCE", value_parser = BoolishValueParser::new())]
         force: bool,
     },
     /// Show the pull secret's registries and how long their tokens live
@@ -198,11 +227,24 @@ pub struct Unlock {
     #[arg(value_name = "LOCK-ID")]
     pub id: Option<String>,
     /// Release without asking
-    #[arg(short, long)]
+    #[arg(short, long, env = "HYBRID_YES", value_parser = BoolishValueParser::new())]
     pub yes: bool,
     /// Release a lock whose holder may still be at work
-    #[arg(long)]
+    #[arg(long, env = "HYBRID_UNLOCK_FORCE", value_parser = BoolishValueParser::new())]
     pub force: bool,
+}
+
+/// The commands of `config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Show each setting
+    Show {
+        /// Show where each setting comes from
+        #[arg(long, env = "HYBRID_ORIGIN", value_parser = BoolishValueParser::new())]
+        origin: bool,
+    },
+    /// Print the JSON schema of hybrid.toml
+    Schema,
 }
 
 /// The commands of `helper`.
@@ -211,26 +253,16 @@ pub enum Helper {
     /// Put docker-credential-ecr-hybrid into a folder on PATH
     Install {
         /// Folder; default: the first on PATH that is yours and writable
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, env = "HYBRID_HELPER_DIR", value_name = "DIR")]
         dir: Option<PathBuf>,
     },
 }
 
 /// `90s`, `5m`, `1h`, or a number of seconds.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let seconds = text.strip_suffix(['s', 'm', 'h']).unwrap_or(text);
-    let factor = match text.as_bytes().last() {
-        Some(b'm') => 60,
-        Some(b'h') => 3600,
-        _ => 1,
-    };
-    seconds
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .filter(|seconds| *seconds > 0)
-        .map(std::time::Duration::from_secs)
-        .ok_or_else(|| "write a duration as 90s, 5m or 1h".to_owned())
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Span::duration)
+        .map_err(|error: crate::project::config::SpanError| error.to_string())
 }
 
 #[cfg(test)]
@@ -242,14 +274,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("90"), Ok(std::time::Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(std::time::Duration::from_mins(5)));
-        for wrong in ["", "m", "-1s", "1d", "0s", "99999999999999999999h"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

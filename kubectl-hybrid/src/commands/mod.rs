@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+mod config;
 mod deploy;
 mod doctor;
 mod helper;
@@ -8,6 +9,7 @@ mod restart;
 mod roll;
 mod run;
 mod session;
+mod settings;
 mod status;
 mod time_left;
 mod unlock;

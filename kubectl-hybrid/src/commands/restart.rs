@@ -4,8 +4,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::roll;
 use super::session::{Session, guard};
+use super::{roll, settings};
 use crate::cli::Restart;
 use crate::cluster::workload;
 use crate::error::CommandError;
@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
             &cluster,
             &service.workload,
             Vec::new(),
-            flags.timeout,
+            settings::timeout(session, flags.timeout),
         )
         .await
         .map_err(CommandError::from)

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
-use super::{deploy, doctor, helper, regcred, restart, status, unlock, workspace};
-use crate::cli::{Cli, Command, Helper, Regcred, Workspace};
+use super::{
+    config, deploy, doctor, helper, regcred, restart, settings, status, unlock, workspace,
+};
+use crate::cli::{Cli, Command, Config, Given, Helper, Regcred, Workspace};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::Ui;
@@ -26,7 +28,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         );
         return ExitCode::from(code);
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -48,6 +50,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The command line as types, with what was given by whom.
+fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.global.given = Given::of(&command, &matches);
+    Ok(cli)
+}
+
 fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     // These two need nothing of the machine.
     match &cli.command {
@@ -58,6 +69,7 @@ fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
             return Ok(Exit::Ok);
         }
         Command::Helper(Helper::Install { dir }) => return helper::install(ui, dir.as_deref()),
+        Command::Config(Config::Schema) => return Ok(config::schema(ui)),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +91,10 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     }
     let session = Session::open(&cli.global, ui)?;
     match &cli.command {
-        Command::Deploy(flags) => Box::pin(deploy::run(&session, flags)).await,
+        Command::Deploy(flags) => {
+            let flags = settings::deploy(&session, flags);
+            Box::pin(deploy::run(&session, &flags)).await
+        }
         Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
         Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
         Command::Regcred(Regcred::Sync { force }) => {
@@ -88,9 +103,12 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         Command::Regcred(Regcred::Status) => Box::pin(regcred::status(&session)).await,
         Command::Workspace(Workspace::List) => Box::pin(workspace::list(&session)).await,
         Command::Unlock(flags) => Box::pin(unlock::run(&session, flags)).await,
-        Command::Doctor | Command::Helper(_) | Command::Completion { .. } | Command::Version => {
-            Ok(Exit::Ok)
-        }
+        Command::Config(Config::Show { origin }) => Box::pin(config::show(&session, *origin)).await,
+        Command::Config(Config::Schema)
+        | Command::Doctor
+        | Command::Helper(_)
+        | Command::Completion { .. }
+        | Command::Version => Ok(Exit::Ok),
     }
 }
 

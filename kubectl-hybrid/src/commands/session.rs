@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use directories::ProjectDirs;
 
+use super::settings;
 use crate::cli::Global;
 use crate::cluster::guard::{self, Admitted};
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::project::config::{Config, ContractSource};
+use crate::project::config::{Config, ContractSource, Origin};
 use crate::project::{Project, ProjectError};
 use crate::terraform::access::load_aws;
 use crate::terraform::contract::{self, ContractRead, ReadRequest};
@@ -20,8 +21,8 @@ use crate::ui::Ui;
 
 /// One run of a command.
 pub(super) struct Session<'a> {
-    /// The flags.
-    pub global: &'a Global,
+    /// The flags, and where nobody gave one what `hybrid.toml` says.
+    pub global: Global,
     /// Where to speak.
     pub ui: &'a Ui,
     /// `hybrid.toml`.
@@ -30,32 +31,33 @@ pub(super) struct Session<'a> {
     pub root: Option<Root>,
     /// The workspace.
     pub workspace: Workspace,
+    /// What chose the workspace.
+    pub workspace_origin: Origin,
 }
 
 impl<'a> Session<'a> {
     /// Finds configuration, Terraform root and workspace. No network.
-    pub(super) fn open(global: &'a Global, ui: &'a Ui) -> Result<Self, CommandError> {
+    pub(super) fn open(global: &Global, ui: &'a Ui) -> Result<Self, CommandError> {
         let config = match &global.config {
             Some(path) => Config::read(path),
             None => std::env::current_dir()
                 .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))
-                .map(|folder| Config::find(&folder))?,
+                .map(|folder| Config::find(&folder, global.project.as_deref()))?,
         }
         .map_err(|error| CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()))?;
-        let terraform = &config.file.terraform;
-        let dir = global.terraform_dir.clone().unwrap_or_else(|| {
-            let dir = terraform.dir.clone();
-            config
-                .root
-                .join(dir.unwrap_or_else(|| PathBuf::from("terraform")))
-        });
+        let mut global = global.clone();
+        settings::terraform(&mut global, &config);
+        let dir = global
+            .terraform_dir
+            .clone()
+            .unwrap_or_else(|| config.root.join("terraform"));
         let root = match Root::open(
             &dir,
-            terraform.binary.as_deref(),
+            global.terraform_binary.as_deref(),
             TerraformEnv::from_process(),
         ) {
             Ok(root) => Some(root),
-            Err(_) if terraform.backend.is_some() => None,
+            Err(_) if config.file.terraform.backend.is_some() => None,
             Err(error) => {
                 return Err(CommandError::from_error(Exit::Usage, &error)
                     .hint(error.hint())
@@ -64,13 +66,15 @@ impl<'a> Session<'a> {
                     ));
             }
         };
-        let workspace = chosen_workspace(global, &config, root.as_ref())?;
+        let (workspace, workspace_origin) = chosen_workspace(&global, &config, root.as_ref())?;
+        settings::cluster(&mut global, &config, workspace.as_str());
         Ok(Self {
             global,
             ui,
             config,
             root,
             workspace,
+            workspace_origin,
         })
     }
 
@@ -86,7 +90,7 @@ impl<'a> Session<'a> {
             root: self.root.as_ref(),
             backend: terraform.backend.as_ref(),
             workspace: &self.workspace,
-            source: terraform.source.unwrap_or(ContractSource::Auto),
+            source: self.global.terraform_source.unwrap_or(ContractSource::Auto),
             project: self.config.file.project.as_deref(),
             cache_dir: cache.as_deref(),
             load_aws: &load_aws,
@@ -151,10 +155,16 @@ fn chosen_workspace(
     global: &Global,
     config: &Config,
     root: Option<&Root>,
-) -> Result<Workspace, CommandError> {
+) -> Result<(Workspace, Origin), CommandError> {
     let bad = |error| CommandError::from_error(Exit::Usage, &error);
-    if let Some(name) = global.workspace.as_ref().or(config.file.workspace.as_ref()) {
-        return Workspace::new(name.clone()).map_err(bad);
+    let given = settings::given(global, "workspace");
+    let named = match (&global.workspace, &config.file.workspace) {
+        (Some(name), _) => Some((name, given.unwrap_or(Origin::Default))),
+        (None, Some(name)) => Some((name, Origin::File(String::new()))),
+        (None, None) => None,
+    };
+    if let Some((name, origin)) = named {
+        return Ok((Workspace::new(name.clone()).map_err(bad)?, origin));
     }
     let workspace = match root {
         Some(root) => workspaces::current(root).map_err(bad)?,
@@ -167,5 +177,5 @@ fn chosen_workspace(
             ),
         );
     }
-    Ok(workspace)
+    Ok((workspace, Origin::Terraform))
 }

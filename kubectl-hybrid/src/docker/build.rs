@@ -64,6 +64,8 @@ pub struct BuildRequest {
     pub pull: bool,
     /// More arguments for the build command, as the user gave them.
     pub extra: Vec<String>,
+    /// Where the builder runs: what is relative in secrets and caches is relative to this folder.
+    pub folder: Option<PathBuf>,
 }
 
 impl BuildRequest {
@@ -81,6 +83,7 @@ impl BuildRequest {
             cache_to: Vec::new(),
             pull: false,
             extra: Vec::new(),
+            folder: None,
         }
     }
 }
@@ -301,6 +304,9 @@ impl Builder {
         }
         if request.pull {
             command = command.arg("--pull");
+        }
+        if let Some(folder) = &request.folder {
+            command = command.cwd(folder);
         }
         Ok(command
             .args(&request.extra)

@@ -1,7 +1,7 @@
 //! From configuration, contract and flags to one [`Project`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ecr_hybrid::host::Registry;
 
@@ -72,6 +72,14 @@ pub struct Build {
     pub platform: Option<String>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
+    /// `--secret` specifications.
+    pub secrets: Vec<String>,
+    /// `--ssh` specifications.
+    pub ssh: Vec<String>,
+    /// `--cache-from` specifications.
+    pub cache_from: Vec<String>,
+    /// `--cache-to` specifications.
+    pub cache_to: Vec<String>,
 }
 
 /// Why configuration, contract and flags do not make a project.
@@ -150,7 +158,12 @@ impl Project {
                 contracted: contract.project,
             });
         }
-        let asked_for = wanted.iter().chain(config.file.services.keys());
+        let of_workspace = config
+            .of_workspace(&contract.workspace)
+            .into_iter()
+            .flat_map(|table| table.services.keys());
+        let configured = config.file.services.keys().chain(of_workspace);
+        let asked_for = wanted.iter().chain(configured);
         for name in asked_for {
             if !contract.services.contains_key(name) {
                 let known: Vec<_> = contract
@@ -172,12 +185,13 @@ impl Project {
         let registry = Registry::parse(&contract.aws.registry)
             .ok_or_else(|| ProjectError::NotEcr(contract.aws.registry.clone()))?;
         let namespace = contract.cluster.namespace;
+        let workspace = &contract.workspace;
         let services = contract
             .services
             .into_iter()
             .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
             .map(|(name, service)| Service {
-                build: Build::resolve(config, &name),
+                build: Build::resolve(config, workspace, &name),
                 repository: service.repository,
                 repository_url: service.repository_url,
                 tag_mutability: service.tag_mutability,
@@ -229,47 +243,47 @@ impl Service {
     ///
     /// # Errors
     /// [`ProjectError::NoDockerfile`] when there are none here.
-    pub fn sources(&self, config: &Config) -> Result<&Build, ProjectError> {
-        self.build
-            .as_ref()
-            .ok_or_else(|| ProjectError::NoDockerfile {
+    pub fn sources(&self, config: &Config, workspace: &str) -> Result<&Build, ProjectError> {
+        self.build.as_ref().ok_or_else(|| {
+            let table = config.file.service(workspace, &self.name);
+            ProjectError::NoDockerfile {
                 service: self.name.clone(),
-                path: Build::dockerfile_of(config, &self.name),
-            })
+                path: Build::dockerfile_of(config, &self.name, &table),
+            }
+        })
     }
 }
 
 impl Build {
     /// The sources of service `name`, or `None` when there is no Dockerfile.
-    fn resolve(config: &Config, name: &str) -> Option<Self> {
-        let dockerfile = Self::dockerfile_of(config, name);
+    fn resolve(config: &Config, workspace: &str, name: &str) -> Option<Self> {
+        let table = config.file.service(workspace, name);
+        let dockerfile = Self::dockerfile_of(config, name, &table);
         if !dockerfile.is_file() {
             return None;
         }
-        let service = config.file.services.get(name).cloned().unwrap_or_default();
         Some(Self {
-            context: Self::context_of(config, name, &service),
+            context: Self::context_of(config, name, &table),
             dockerfile,
-            target: service.target,
-            platform: service.platform,
-            args: service.args,
+            target: table.target,
+            platform: table.platform,
+            args: table.args,
+            secrets: table.secrets.unwrap_or_default(),
+            ssh: table.ssh.unwrap_or_default(),
+            cache_from: table.cache_from.unwrap_or_default(),
+            cache_to: table.cache_to.unwrap_or_default(),
         })
     }
 
-    fn context_of(config: &Config, name: &str, service: &ServiceConfig) -> PathBuf {
-        config.root.join(
-            service
-                .context
-                .clone()
-                .unwrap_or_else(|| PathBuf::from(name)),
-        )
+    fn context_of(config: &Config, name: &str, table: &ServiceConfig) -> PathBuf {
+        let context = table.context.as_deref().unwrap_or(Path::new(name));
+        config.root.join(context)
     }
 
-    fn dockerfile_of(config: &Config, name: &str) -> PathBuf {
-        let service = config.file.services.get(name).cloned().unwrap_or_default();
-        match &service.dockerfile {
+    fn dockerfile_of(config: &Config, name: &str, table: &ServiceConfig) -> PathBuf {
+        match &table.dockerfile {
             Some(dockerfile) => config.root.join(dockerfile),
-            None => Self::context_of(config, name, &service).join("Dockerfile"),
+            None => Self::context_of(config, name, table).join("Dockerfile"),
         }
     }
 }

@@ -114,7 +114,7 @@ async fn tools(flags: &Deploy, project: &Project) -> Result<(Docker, Builder), C
         })?
         .with_login(Arc::new(login));
     let logs = super::log_folder().join(&project.name);
-    let builder = Builder::new(docker.clone(), &logs, flags.jobs)
+    let builder = Builder::new(docker.clone(), &logs, flags.jobs.get())
         .await
         .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error))?;
     Ok((docker, builder))
@@ -270,6 +270,11 @@ impl Shop<'_> {
         let mut request = BuildRequest::new(&service.name, build.source.clone());
         request.content = Some(build.content.clone());
         request.tags = vec![planned.image.clone()];
+        request.folder = Some(self.session.config.root.clone());
+        request.secrets.clone_from(&build.with.secrets);
+        request.ssh.clone_from(&build.with.ssh);
+        request.cache_from.clone_from(&build.with.cache_from);
+        request.cache_to.clone_from(&build.with.cache_to);
         self.session.ui.step(
             "build",
             format!("{} from {}", service.name, build.source.context.display()),

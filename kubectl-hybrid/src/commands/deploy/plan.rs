@@ -17,7 +17,7 @@ use crate::docker::{ContentTag, Docker, Engine, Platform, Source, Surroundings};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::contract::TagMutability;
-use crate::project::{Project, Service};
+use crate::project::{Build, Project, Service};
 use crate::registry::{Digest, FoundImage, ImageReference, Lookup, Registry, RegistryError, Tag};
 use crate::terraform::access::load_aws;
 
@@ -59,6 +59,8 @@ pub(super) struct ServicePlan {
 pub(super) struct BuildPlan {
     pub(super) source: Source,
     pub(super) content: ContentTag,
+    /// What the builder is given beside the sources: secrets, keys and caches.
+    pub(super) with: Build,
 }
 
 impl fmt::Display for ServicePlan {
@@ -235,7 +237,7 @@ async fn build_plan(
         return Ok(None);
     };
     let build = service
-        .sources(&session.config)
+        .sources(&session.config, session.workspace.as_str())
         .map_err(|error| usage(&error))?;
     let platform: Platform = match &build.platform {
         Some(platform) => {
@@ -257,7 +259,11 @@ async fn build_plan(
     let content = ContentTag::of(&source)
         .await
         .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error))?;
-    Ok(Some(BuildPlan { source, content }))
+    Ok(Some(BuildPlan {
+        source,
+        content,
+        with: build.clone(),
+    }))
 }
 
 /// An error of the registry's API.
