@@ -4,3 +4,6 @@ pub mod digest;
 pub mod front;
 pub mod package;
 pub mod sandbox;
+mod source_tree;
+
+pub use source_tree::source_tree;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hybrid_tests::front::Admin;
-use hybrid_tests::package::source_tree;
+use hybrid_tests::source_tree;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::PackageError;
+use crate::source_tree;
 
 /// Builds both programs for release in the folder `target`, and gives the folder that they are in.
 /// What cargo says goes to stderr.
@@ -35,12 +36,6 @@ pub fn build(target: &Path) -> Result<PathBuf, PackageError> {
             why: format!("it ended with {status}"),
         })
     }
-}
-
-/// The source tree that this program was built from, which is where `cargo run` runs it.
-pub fn source_tree() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
 }
 
 /// The `target` folder of a program that cargo built, `target/PROFILE/PROGRAM`.

@@ -7,5 +7,5 @@ pub mod krew;
 mod manifest;
 
 pub use archive::{Archive, PackageError, pack};
-pub use build::{build, source_tree, target_folder};
+pub use build::{build, target_folder};
 pub use manifest::{Platform, manifest};

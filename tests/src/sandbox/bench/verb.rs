@@ -88,7 +88,7 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         .arg("--peer")
         .arg(&peer.path)
         .arg("--example")
-        .arg(package::source_tree().join("examples/knowledge-repo"));
+        .arg(crate::source_tree().join("examples/knowledge-repo"));
     let status = command.status().map_err(|source| BenchError::Start {
         what: "the measurement".to_owned(),
         source,

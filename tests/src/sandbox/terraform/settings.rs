@@ -1,7 +1,7 @@
 //! What the run needs to know.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::TerraformError;
 use super::http::Endpoint;
@@ -48,7 +48,7 @@ impl Settings {
         supplies: &Supplies,
     ) -> Result<Self, SupplyError> {
         Ok(Self {
-            source: Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform"),
+            source: crate::source_tree().join("terraform"),
             root: layout.terraform(),
             terraform: supplies.path(Item::Terraform)?.to_owned(),
             kubectl: supplies.path(Item::Kubectl)?.to_owned(),

@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::package::source_tree;
 use crate::sandbox::{Environment, Layout, SandboxError};
+use crate::source_tree;
 
 /// What a build depends on beside cargo's own variables: another value means to build all anew.
 const OF_A_BUILD: [&str; 7] = [

@@ -13,10 +13,11 @@ use tally::{Counts, Tally};
 use super::product::{Cargo, not_started};
 use super::up;
 use super::up::remove_dir;
-use crate::package::{krew, source_tree};
+use crate::package::krew;
 use crate::sandbox::report::{Report, duration};
 use crate::sandbox::supply::{self, Item, Supplies};
 use crate::sandbox::{Environment, Layout, SandboxError, parts};
+use crate::source_tree;
 
 /// How much of a failed step's output is shown, in lines.
 const SHOWN: usize = 400;
