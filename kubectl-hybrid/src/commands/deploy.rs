@@ -40,6 +40,8 @@ struct PlanView<'a> {
 
 /// `kubectl hybrid deploy [SERVICE…]`.
 pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, CommandError> {
+    let line = session.ui.line("deploy");
+    line.now("reads the contract and finds the cluster and Docker");
     let engine = async {
         if flags.no_build {
             Ok(None)
@@ -69,6 +71,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         ),
     );
     let engine = engine?;
+    line.now("compares sources, registry and cluster");
     let plan = plan::make(session, flags, &cluster, &project, engine.as_ref()).await?;
     for service in &plan.services {
         session.ui.step("plan", service);
@@ -87,6 +90,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         pull_secrets: Vec::new(),
         services: Vec::new(),
     };
+    drop(line);
     if flags.dry_run {
         for secret in &secrets {
             let reasons: Vec<String> = secret.reasons.iter().map(ToString::to_string).collect();

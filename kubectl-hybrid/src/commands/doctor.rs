@@ -32,6 +32,8 @@ struct Report<'a> {
 /// `kubectl hybrid doctor`.
 pub(super) async fn run(global: &Global, ui: &Ui) -> Result<Exit, CommandError> {
     let session = Session::open(global, ui)?;
+    let line = ui.line("doctor");
+    line.now("looks at AWS, Terraform, Docker and the cluster");
     let (engine, identity, locks, read, cluster) = tokio::join!(
         engine(),
         identity(),
@@ -93,6 +95,7 @@ pub(super) async fn run(global: &Global, ui: &Ui) -> Result<Exit, CommandError> 
     };
     let findings = diagnosis::run(&facts);
     let summary = diagnosis::summary(&findings);
+    drop(line);
     ui.data(
         &Report {
             workspace: &facts.workspace,

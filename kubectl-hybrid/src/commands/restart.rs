@@ -25,6 +25,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
     let project = session.project(&read, &flags.services)?;
     guard(&cluster, &project)?;
     let ended = join_all(project.services.iter().map(|service| async {
+        let line = session.ui.line(&service.name);
         workload::restart(&cluster, &service.workload, Timestamp::now(), None)
             .await
             .map_err(|error| roll::workload_error(&error))?;
@@ -37,6 +38,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
             &service.workload,
             Vec::new(),
             settings::timeout(session, flags.timeout),
+            &line,
         )
         .await
         .map_err(CommandError::from)

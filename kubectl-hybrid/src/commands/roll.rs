@@ -10,6 +10,7 @@ use crate::cluster::workload::{ContainerPin, WorkloadError};
 use crate::cluster::{Cluster, WorkloadRef};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::ui::Line;
 
 /// How waiting ended when the pods do not run.
 pub(super) enum Broken {
@@ -34,13 +35,21 @@ pub(super) async fn wait(
     workload: &WorkloadRef,
     expected: Vec<ContainerPin>,
     timeout: Duration,
+    line: &Line,
 ) -> Result<(), Broken> {
+    line.now("rolls out");
     let options = WaitOptions {
         timeout,
         expected,
         ..WaitOptions::default()
     };
     let end = rollout::wait(cluster, workload, &options, |update| {
+        line.now(format!(
+            "rolls out {}/{}: {}",
+            update.counts.ready.min(update.counts.updated),
+            update.counts.desired,
+            update.waiting_for
+        ));
         session.ui.step(
             "roll-out",
             format!(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
+use super::live::{Foot, Line};
 use crate::cli::Output;
 use crate::error::CommandError;
 
@@ -15,6 +16,7 @@ pub struct Ui {
     output: Output,
     quiet: bool,
     started: Instant,
+    foot: Foot,
 }
 
 impl Ui {
@@ -24,6 +26,7 @@ impl Ui {
             output,
             quiet,
             started: Instant::now(),
+            foot: Foot::new(quiet),
         }
     }
 
@@ -47,7 +50,9 @@ impl Ui {
         } else {
             text()
         };
-        let _ = anstream::stdout().write_all(rendered.as_bytes());
+        self.foot.above(|| {
+            let _ = anstream::stdout().write_all(rendered.as_bytes());
+        });
     }
 
     /// One line for each change, with the time since the start.
@@ -56,46 +61,62 @@ impl Ui {
             return;
         }
         let elapsed = seconds(self.started.elapsed());
-        let _ = writeln!(
-            anstream::stderr(),
-            "{} {:<10} {message}",
-            format!("{elapsed:>6}").dimmed(),
-            what.green()
-        );
+        self.foot.above(|| {
+            let _ = writeln!(
+                anstream::stderr(),
+                "{} {:<10} {message}",
+                format!("{elapsed:>6}").dimmed(),
+                what.green()
+            );
+        });
+    }
+
+    /// Something that is under way, shown at the foot of a terminal until it is dropped.
+    pub fn line(&self, subject: &str) -> Line {
+        self.foot.line(subject)
     }
 
     /// Something that is not right and does not stop the command.
     pub fn warn(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{} {message}", "warning:".yellow());
+            self.foot.above(|| {
+                let _ = writeln!(anstream::stderr(), "{} {message}", "warning:".yellow());
+            });
         }
     }
 
     /// What to try next.
     pub fn hint(&self, message: impl std::fmt::Display) {
         if !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{} {message}", "hint:".cyan());
+            self.foot.above(|| {
+                let _ = writeln!(anstream::stderr(), "{} {message}", "hint:".cyan());
+            });
         }
     }
 
     /// A question that is answered with yes or no. No answer is a no.
     pub fn ask(&self, question: &str) -> bool {
-        let _ = write!(anstream::stderr(), "{question} [y/N] ");
         let mut answer = String::new();
-        let read = io::stdin().read_line(&mut answer);
-        read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+        self.foot.above(|| {
+            let _ = write!(anstream::stderr(), "{question} [y/N] ");
+            // A failed read leaves no answer.
+            let _ = io::stdin().read_line(&mut answer);
+        });
+        matches!(answer.trim(), "y" | "Y" | "yes")
     }
 
     /// An error with its causes and hints. It is said even when quiet.
     pub fn error(&self, error: &CommandError) {
-        let mut stderr = anstream::stderr();
-        let _ = writeln!(stderr, "{} {error}", "error:".red());
-        for cause in error.causes() {
-            let _ = writeln!(stderr, "  caused by: {cause}");
-        }
-        for hint in error.hints() {
-            let _ = writeln!(stderr, "{} {hint}", "hint:".cyan());
-        }
+        self.foot.above(|| {
+            let mut stderr = anstream::stderr();
+            let _ = writeln!(stderr, "{} {error}", "error:".red());
+            for cause in error.causes() {
+                let _ = writeln!(stderr, "  caused by: {cause}");
+            }
+            for hint in error.hints() {
+                let _ = writeln!(stderr, "{} {hint}", "hint:".cyan());
+            }
+        });
     }
 }
 

@@ -18,7 +18,8 @@ use crate::docker::{self, BuildRequest, Builder, Docker, Login, Surroundings};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::{Project, Service};
-use crate::registry::Digest;
+use crate::registry::{Digest, Tag};
+use crate::ui::Line;
 
 /// What became of a service.
 #[derive(Debug, Serialize)]
@@ -143,7 +144,10 @@ impl Shop<'_> {
                 .map(|port| format!("http://127.0.0.1:{port}/")),
             error: None,
         };
-        let ended = self.deliver(service, planned, secret, &mut report).await;
+        let line = self.session.ui.line(&service.name);
+        let ended = self
+            .deliver(service, planned, secret, &line, &mut report)
+            .await;
         report.elapsed_ms = started.elapsed().as_millis();
         report.error = ended.as_ref().err().map(ToString::to_string);
         (report, ended)
@@ -154,11 +158,14 @@ impl Shop<'_> {
         service: &Service,
         planned: &ServicePlan,
         mut secret: watch::Receiver<Option<bool>>,
+        line: &Line,
         report: &mut ServiceReport,
     ) -> Result<(), CommandError> {
         let digest = match (&planned.build, &planned.digest, &self.tools) {
             (Some(build), _, Some(tools)) => {
-                let digest = self.build_and_push(service, planned, build, tools).await?;
+                let digest = self
+                    .build_and_push(service, planned, build, tools, line)
+                    .await?;
                 report.built = true;
                 digest
             }
@@ -174,7 +181,11 @@ impl Shop<'_> {
             }
         };
         report.digest = Some(digest.clone());
-        self.move_tag(service, planned, &digest).await?;
+        if let Some(tag) = &planned.moves_tag {
+            line.now(format!("moves tag {tag}"));
+            self.move_tag(service, planned, &digest, tag).await?;
+        }
+        line.now("waits for the pull secret");
         // The sender lives until the secret is written, or its failure known.
         match secret
             .wait_for(Option::is_some)
@@ -233,6 +244,7 @@ impl Shop<'_> {
                 workload,
                 pins,
                 self.flags.timeout,
+                line,
             )
         };
         match wait().await {
@@ -266,6 +278,7 @@ impl Shop<'_> {
         planned: &ServicePlan,
         build: &BuildPlan,
         (docker, builder): &(Docker, Builder),
+        line: &Line,
     ) -> Result<Digest, CommandError> {
         let mut request = BuildRequest::new(&service.name, build.source.clone());
         request.content = Some(build.content.clone());
@@ -279,7 +292,9 @@ impl Shop<'_> {
             "build",
             format!("{} from {}", service.name, build.source.context.display()),
         );
-        let image = builder.build(&request, None).await.map_err(|error| {
+        line.now("waits for its turn to build");
+        let show = Arc::new(line.follow("builds"));
+        let image = builder.build(&request, Some(show)).await.map_err(|error| {
             let mut failed = CommandError::from_error(Exit::BuildOrPush, &error);
             if let Some(failure) = error.failure() {
                 for line in &failure.tail {
@@ -298,7 +313,9 @@ impl Shop<'_> {
             ),
         );
         let log = builder.log_of(&format!("{}-push", service.name));
-        let pushed = docker::push(docker, &planned.image, Some(&log), None)
+        line.now("pushes");
+        let show = Arc::new(line.follow("pushes"));
+        let pushed = docker::push(docker, &planned.image, Some(&log), Some(show))
             .await
             .map_err(|error| {
                 CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
@@ -321,10 +338,8 @@ impl Shop<'_> {
         service: &Service,
         planned: &ServicePlan,
         digest: &Digest,
+        tag: &Tag,
     ) -> Result<(), CommandError> {
-        let Some(tag) = &planned.moves_tag else {
-            return Ok(());
-        };
         let registry = &self.plan.registry;
         let moved = match &planned.found {
             Some(image) => registry.put_tag(&service.repository, image, tag).await,
