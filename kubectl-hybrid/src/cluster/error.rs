@@ -100,6 +100,15 @@ pub enum ClusterError {
         message: String,
     },
 
+    /// An admission rule refused it: a webhook, a policy, a quota.
+    #[error("cannot {action}: an admission rule refuses it: {message}")]
+    Admission {
+        /// What was tried.
+        action: String,
+        /// What the API server says.
+        message: String,
+    },
+
     /// 404.
     #[error("cannot {action}: {message}")]
     NotFound {
@@ -150,6 +159,10 @@ impl ClusterError {
         let action = action.into();
         let context = context.to_owned();
         match error {
+            kube::Error::Api(status) if is_admission(&status.message) => Self::Admission {
+                action,
+                message: status.message.clone(),
+            },
             kube::Error::Api(status) => match status.code {
                 401 => Self::Unauthorized {
                     action,
@@ -248,6 +261,16 @@ impl ClusterError {
     }
 }
 
+/// Whether the words are those of an admission rule. The status alone does not tell: a webhook
+/// answers 403 as a missing permission does, a policy 422 as a wrong object does.
+fn is_admission(message: &str) -> bool {
+    message.contains("denied the request")
+        || message.contains("denied request")
+        || message.contains("failed calling webhook")
+        || message.contains("exceeded quota")
+        || message.contains("violates PodSecurity")
+}
+
 /// The texts of an error and of what caused it, each said once.
 pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut said: Vec<String> = Vec::new();
@@ -332,6 +355,19 @@ mod tests {
             let text = sentence(&api(code, "secrets is forbidden"));
             assert!(text.contains(expected), "{code}: {text}");
         }
+    }
+
+    #[test]
+    fn an_admission_rule_is_no_lack_of_permission() {
+        let text = sentence(&api(
+            403,
+            "admission webhook \"x.example\" denied the request: no",
+        ));
+        assert_eq!(
+            text,
+            "cannot read the pull secret: an admission rule refuses it: admission webhook \
+             \"x.example\" denied the request: no"
+        );
     }
 
     #[test]

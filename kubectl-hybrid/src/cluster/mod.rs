@@ -1,5 +1,6 @@
 //! The cluster: client, guard, pull secret, workloads and roll-outs.
 
+mod away;
 pub mod client;
 pub mod error;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ListParams, LogParams, Preconditions};
 use serde::Serialize;
 
 use super::keyring;
-use super::trouble::{Cause, PullFault, Trouble, troubles};
+use super::trouble::{Happening, PullFault, Trouble, explain, is_open, troubles};
 use super::{Cluster, ClusterError};
 
 /// The pods of a namespace, or those that a label query selects.
@@ -61,23 +61,14 @@ pub async fn last_words(
     Vec::new()
 }
 
-/// A Warning event about an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// The reason, for example `Failed` or `FailedCreate`.
-    pub reason: String,
-    /// The text.
-    pub message: String,
-}
-
-/// The Warning events about the object with this UID, oldest first.
-pub async fn warnings(
+/// The events about the object with this UID, oldest first.
+pub async fn happenings(
     cluster: &Cluster,
     namespace: &str,
     uid: &str,
-) -> Result<Vec<Warning>, ClusterError> {
+) -> Result<Vec<Happening>, ClusterError> {
     let api: Api<Event> = Api::namespaced(cluster.client(), namespace);
-    let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning"));
+    let params = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
     let mut events = api
         .list(&params)
         .await
@@ -94,32 +85,33 @@ pub async fn warnings(
     });
     Ok(events
         .into_iter()
-        .map(|event| Warning {
+        .map(|event| Happening {
             reason: event.reason.unwrap_or_default(),
             message: event.message.unwrap_or_default(),
+            container: event
+                .involved_object
+                .field_path
+                .as_deref()
+                .and_then(container_of),
         })
         .collect())
 }
 
-/// A trouble whose status says no more than "back-off" gets its cause from the pod's events.
-///
-/// Kubelets before 1.32 keep the cause of a failed pull in the events only.
-pub async fn with_cause_from_events(cluster: &Cluster, mut trouble: Trouble) -> Trouble {
-    if trouble.cause.pull_fault() != Some(PullFault::Unknown) {
+/// `web` of `spec.containers{web}`.
+fn container_of(field_path: &str) -> Option<String> {
+    let (_, rest) = field_path.split_once('{')?;
+    rest.strip_suffix('}').map(str::to_owned)
+}
+
+/// A trouble whose status does not say all gets its cause from the pod's events.
+pub async fn with_cause_from_events(cluster: &Cluster, trouble: Trouble) -> Trouble {
+    if !is_open(&trouble) {
         return trouble;
     }
-    let Ok(events) = warnings(cluster, &trouble.namespace, &trouble.pod_uid).await else {
-        return trouble;
-    };
-    let told = events.iter().rev().find_map(|event| {
-        let fault = PullFault::of_message(&event.message);
-        (event.reason == "Failed" && fault != PullFault::Unknown).then_some((fault, &event.message))
-    });
-    if let Some((fault, message)) = told {
-        trouble.cause = Cause::Pull { fault };
-        trouble.message.clone_from(message);
+    match happenings(cluster, &trouble.namespace, &trouble.pod_uid).await {
+        Ok(happened) => explain(trouble, &happened),
+        Err(_) => trouble,
     }
-    trouble
 }
 
 /// A pod that waits because of the credentials for one of our registries.

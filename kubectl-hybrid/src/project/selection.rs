@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ecr_hybrid::host::Registry;
 
 use super::config::{Config, ServiceConfig};
-use super::contract::{Contract, Port, TagMutability};
+use super::contract::{Contract, Port, TagMutability, Workload};
 use crate::cluster::WorkloadRef;
 
 /// What is deployed where.
@@ -53,6 +53,8 @@ pub struct Service {
     pub workload: WorkloadRef,
     /// The container in it.
     pub container: String,
+    /// Containers of the same workload that other services of the contract fill.
+    pub claimed: Vec<String>,
     /// The Kubernetes Service in front of it.
     pub port: Option<Port>,
     /// Where it is built from; `None` when there are no sources here.
@@ -186,12 +188,29 @@ impl Project {
             .ok_or_else(|| ProjectError::NotEcr(contract.aws.registry.clone()))?;
         let namespace = contract.cluster.namespace;
         let workspace = &contract.workspace;
+        let places: Vec<Workload> = contract
+            .services
+            .values()
+            .map(|service| service.workload.clone())
+            .collect();
+        let claimed = |workload: &Workload| {
+            places
+                .iter()
+                .filter(|other| {
+                    (other.kind, &other.name, &other.namespace)
+                        == (workload.kind, &workload.name, &workload.namespace)
+                        && other.container != workload.container
+                })
+                .map(|other| other.container.clone())
+                .collect()
+        };
         let services = contract
             .services
             .into_iter()
             .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
             .map(|(name, service)| Service {
                 build: Build::resolve(config, workspace, &name),
+                claimed: claimed(&service.workload),
                 repository: service.repository,
                 repository_url: service.repository_url,
                 tag_mutability: service.tag_mutability,

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
+use super::memory::Memory;
 use crate::cluster::workload::{Revision, WorkloadState};
 use crate::cluster::{Cluster, ClusterError, pods};
 use crate::project::contract::WorkloadKind;
@@ -15,6 +16,7 @@ pub(super) async fn relevant<'a>(
     cluster: &Cluster,
     state: &WorkloadState,
     pods: &'a [Pod],
+    memory: &mut Memory,
 ) -> Result<Vec<(&'a Pod, bool)>, ClusterError> {
     let has_label = |pod: &Pod, key: &str, value: &str| {
         pod.metadata
@@ -32,8 +34,15 @@ pub(super) async fn relevant<'a>(
     };
     Ok(match &state.revision {
         Revision::ReplicaSet(revision) => {
-            let Some(uid) = replica_set(cluster, state, revision).await? else {
-                return Ok(Vec::new());
+            let uid = match memory.replica_set(revision) {
+                Some(uid) => uid,
+                None => match replica_set(cluster, state, revision).await? {
+                    Some(uid) => {
+                        memory.keep_replica_set(revision, &uid);
+                        uid
+                    }
+                    None => return Ok(Vec::new()),
+                },
             };
             pods.iter()
                 .filter(|pod| owned_by(pod, &uid))
@@ -113,7 +122,7 @@ pub(super) async fn not_created(
     if i32::try_from(alive).unwrap_or(i32::MAX) >= state.counts.desired {
         return Ok(None);
     }
-    let events = pods::warnings(cluster, &state.workload.namespace, &state.uid).await?;
+    let events = pods::happenings(cluster, &state.workload.namespace, &state.uid).await?;
     Ok(events
         .into_iter()
         .rev()

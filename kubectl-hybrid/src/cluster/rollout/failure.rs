@@ -54,6 +54,8 @@ pub enum FailureCause {
     OnDelete,
     /// It was deleted.
     Gone,
+    /// Its namespace is being deleted.
+    NamespaceGone,
 }
 
 impl Failure {
@@ -71,9 +73,7 @@ impl Failure {
                 trouble.pod
             ),
             FailureCause::Pod { trouble, .. } => pod_hint(trouble, namespace),
-            FailureCause::NotCreated { .. } => {
-                format!("see `kubectl -n {namespace} describe {workload}`")
-            }
+            FailureCause::NotCreated { message } => not_created_hint(message, workload),
             FailureCause::DeadlineExceeded { .. } => {
                 format!("see `kubectl -n {namespace} get pods` and `kubectl hybrid doctor`")
             }
@@ -86,6 +86,10 @@ impl Failure {
                  `RollingUpdate`"
             ),
             FailureCause::Gone => "make it again with `terraform apply`".to_owned(),
+            FailureCause::NamespaceGone => format!(
+                "wait until `kubectl get namespace {namespace}` finds nothing, then make it again \
+                 with `terraform apply`"
+            ),
         }
     }
 }
@@ -99,10 +103,29 @@ fn pod_hint(trouble: &Trouble, namespace: &str) -> String {
                 .to_owned()
         }
         Cause::Pull { .. } => "see the evidence with `kubectl hybrid doctor`".to_owned(),
-        Cause::Crash { .. } | Cause::OutOfMemory { .. } => {
+        Cause::Crash { .. } | Cause::OutOfMemory { .. } | Cause::Probe { .. } => {
             format!("see all it wrote: `{}`", trouble.logs_command())
         }
+        Cause::MissingConfig => format!(
+            "make the missing object, and the pod goes on by itself; there is: \
+             `kubectl -n {namespace} get secrets,configmaps,pvc`"
+        ),
         _ => format!("see `kubectl -n {namespace} describe pod {pod}`"),
+    }
+}
+
+fn not_created_hint(message: &str, workload: &WorkloadRef) -> String {
+    let namespace = &workload.namespace;
+    if message.contains("exceeded quota") {
+        format!("see what uses it up: `kubectl -n {namespace} describe quota`")
+    } else if message.contains("serviceaccount") {
+        format!(
+            "make it with `terraform apply`; there is: `kubectl -n {namespace} get serviceaccounts`"
+        )
+    } else if message.contains("violates PodSecurity") || message.contains("denied") {
+        format!("the rule refuses the pod template of {workload}: mend it in Terraform and apply")
+    } else {
+        format!("see `kubectl -n {namespace} describe {workload}`")
     }
 }
 
@@ -121,11 +144,7 @@ impl fmt::Display for FailureCause {
                 trouble,
                 old_revision,
             } => {
-                write!(f, "{trouble}")?;
-                // For a pull the sentence says it; elsewhere the cluster's words carry the reason.
-                if trouble.cause.pull_fault().is_none() && !trouble.message.is_empty() {
-                    write!(f, ": {}", trouble.message)?;
-                }
+                f.write_str(&trouble.sentence())?;
                 if *old_revision {
                     f.write_str(" (a pod of the earlier revision)")?;
                 }
@@ -144,6 +163,7 @@ impl fmt::Display for FailureCause {
                 f.write_str("its update strategy is `OnDelete`, so its pods stay as they are")
             }
             Self::Gone => f.write_str("it was deleted"),
+            Self::NamespaceGone => f.write_str("its namespace is being deleted"),
         }
     }
 }

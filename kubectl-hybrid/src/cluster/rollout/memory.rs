@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use crate::cluster::trouble::{Patience, Trouble};
+use crate::cluster::trouble::{Cause, Happening, Patience, Trouble, explain, is_open, lasting};
+use crate::cluster::{Cluster, pods};
 
 /// How long a stateful set may leave a broken pod of the earlier revision in place.
 const OLD_REVISION_PATIENCE: Duration = Duration::from_secs(10);
@@ -20,13 +21,22 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// A container that has been up for so long is past all that, even if the clocks differ a little.
 const OLD: SignedDuration = SignedDuration::from_mins(2);
 
-/// When each trouble was seen first, and last.
+/// How long a pod may be in the making before its events are asked why.
+const ASK_AFTER: Duration = Duration::from_millis(1500);
+/// How long the events of a pod count as told.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// When each trouble was seen first, and last; and what need not be asked at each look.
 #[derive(Default)]
-pub(super) struct Memory(HashMap<String, (Instant, Instant)>);
+pub(super) struct Memory {
+    seen: HashMap<String, (Instant, Instant)>,
+    told: HashMap<String, (Instant, Vec<Happening>)>,
+    replica_set: Option<(String, String)>,
+}
 
 impl Memory {
     pub(super) fn is_final(&mut self, trouble: &Trouble, crashes: i32, old_revision: bool) -> bool {
-        let patience = match trouble.cause.patience(crashes) {
+        let patience = match trouble.patience(crashes) {
             // The controller may be about to replace it.
             Patience::None if old_revision => OLD_REVISION_PATIENCE,
             Patience::None => return true,
@@ -38,6 +48,41 @@ impl Memory {
         self.is_over(&key, patience)
     }
 
+    /// The trouble with the cause that the pod's events tell. They are not asked at each look.
+    pub(super) async fn explained(&mut self, cluster: &Cluster, trouble: Trouble) -> Trouble {
+        if !is_open(&trouble) {
+            return trouble;
+        }
+        let uid = trouble.pod_uid.clone();
+        let slow = matches!(trouble.cause, Cause::Starting | Cause::NotReady { .. });
+        if slow && !self.is_over(&format!("{uid} {:?}", trouble.cause), ASK_AFTER) {
+            return trouble;
+        }
+        let fresh = self
+            .told
+            .get(&uid)
+            .is_some_and(|(asked, _)| asked.elapsed() < ASK_AGAIN);
+        if !fresh && let Ok(told) = pods::happenings(cluster, &trouble.namespace, &uid).await {
+            self.told.insert(uid.clone(), (Instant::now(), told));
+        }
+        match self.told.get(&uid) {
+            Some((_, told)) => explain(trouble, told),
+            None => trouble,
+        }
+    }
+
+    /// The replica set that was found for this revision.
+    pub(super) fn replica_set(&self, revision: &str) -> Option<String> {
+        self.replica_set
+            .as_ref()
+            .filter(|(of, _)| of == revision)
+            .map(|(_, uid)| uid.clone())
+    }
+
+    pub(super) fn keep_replica_set(&mut self, revision: &str, uid: &str) {
+        self.replica_set = Some((revision.to_owned(), uid.to_owned()));
+    }
+
     /// Whether every container of a pod that counts as ready stays up, too.
     ///
     /// Without a readiness probe a container is ready from the moment it starts, so that one that
@@ -46,16 +91,17 @@ impl Memory {
         let probed = |name: &str| {
             pod.spec
                 .iter()
-                .flat_map(|spec| &spec.containers)
+                .flat_map(|spec| {
+                    spec.init_containers
+                        .iter()
+                        .flatten()
+                        .chain(&spec.containers)
+                })
                 .any(|container| container.name == name && container.readiness_probe.is_some())
         };
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        let statuses = pod
-            .status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten());
         let mut settled = true;
-        for status in statuses.filter(|status| !probed(&status.name)) {
+        for status in lasting(pod).filter(|status| !probed(&status.name)) {
             let Some(running) = status
                 .state
                 .as_ref()
@@ -79,13 +125,13 @@ impl Memory {
 
     pub(super) fn is_over(&mut self, key: &str, patience: Duration) -> bool {
         let now = Instant::now();
-        let (first, last) = self.0.entry(key.to_owned()).or_insert((now, now));
+        let (first, last) = self.seen.entry(key.to_owned()).or_insert((now, now));
         *last = now;
         now - *first >= patience
     }
 
     pub(super) fn forget(&mut self) {
         let now = Instant::now();
-        self.0.retain(|_, (_, last)| now - *last < FORGET_AFTER);
+        self.seen.retain(|_, (_, last)| now - *last < FORGET_AFTER);
     }
 }

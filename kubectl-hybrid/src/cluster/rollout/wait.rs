@@ -8,15 +8,14 @@ use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
 use super::memory::Memory;
 use super::progress::{Verdict, verdict};
+use crate::cluster::away::AWAY_PATIENCE;
 use crate::cluster::trouble::{Cause, Trouble, troubles};
 use crate::cluster::workload::{self, ContainerPin, Counts, WorkloadRef, WorkloadState};
-use crate::cluster::{Cluster, ClusterError, pods};
+use crate::cluster::{Cluster, ClusterError, NamespaceState, pods};
 
 /// How long pods may fail to be made before that is a failure: a service account that Terraform
 /// makes this moment, a quota that an old pod still uses.
 const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
-/// How long the API server may be away in the middle of a roll-out.
-const AWAY_PATIENCE: Duration = Duration::from_secs(30);
 const POLL_AT_FIRST: Duration = Duration::from_millis(250);
 const POLL_LATER: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_secs(15);
@@ -72,7 +71,7 @@ pub enum End {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{workload} did not roll out in time: {waiting_for}{}",
-    .troubles.first().map(|trouble| format!("; {trouble}")).unwrap_or_default()
+    .troubles.first().map(|trouble| format!("; {}", trouble.sentence())).unwrap_or_default()
 )]
 pub struct TimedOut {
     /// The workload.
@@ -102,6 +101,9 @@ pub async fn wait(
     let mut away_since: Option<Instant> = None;
     loop {
         match look(cluster, workload, options, &mut memory).await {
+            Ok(Look::End(End::Failed(failure))) => {
+                return Ok(End::Failed(root_cause(cluster, failure).await));
+            }
             Ok(Look::End(end)) => return Ok(end),
             Ok(Look::Waiting(update)) => {
                 away_since = None;
@@ -111,15 +113,29 @@ pub async fn wait(
                 }
             }
             Err(error) => {
+                let is_news = away_since.is_none();
                 let since = *away_since.get_or_insert_with(Instant::now);
-                if !error.may_pass() || since.elapsed() >= AWAY_PATIENCE {
+                // A server that comes back knows its permissions a moment later.
+                let may_pass = error.may_pass()
+                    || (!is_news && matches!(error, ClusterError::Forbidden { .. }));
+                if !may_pass || since.elapsed() >= AWAY_PATIENCE {
                     return Err(error);
+                }
+                if is_news {
+                    let update = Update {
+                        workload: workload.clone(),
+                        counts: last.as_ref().map_or_else(Counts::default, |it| it.counts),
+                        waiting_for: "the API server does not answer at the moment".to_owned(),
+                        troubles: Vec::new(),
+                    };
+                    on_update(&update);
+                    last = Some(update);
                 }
             }
         }
         let now = Instant::now();
         if now >= deadline {
-            let seen = timed_out(cluster, workload, last).await;
+            let seen = timed_out(workload, last);
             return Ok(End::TimedOut(Box::new(seen)));
         }
         let pause = if now - started < AT_FIRST {
@@ -134,6 +150,16 @@ pub async fn wait(
 enum Look {
     End(End),
     Waiting(Update),
+}
+
+/// In a namespace that is being deleted everything fails in its own way.
+async fn root_cause(cluster: &Cluster, mut failure: Box<Failure>) -> Box<Failure> {
+    let namespace = cluster.namespace_state(&failure.workload.namespace).await;
+    if let Ok(NamespaceState::Terminating | NamespaceState::Missing) = namespace {
+        failure.cause = FailureCause::NamespaceGone;
+        failure.last_words.clear();
+    }
+    failure
 }
 
 async fn look(
@@ -161,7 +187,7 @@ async fn look(
     }
     let verdict = verdict(&state);
     let complete = verdict == Verdict::Complete;
-    let (waiting_for, gave_up) = match verdict {
+    let (mut waiting_for, gave_up) = match verdict {
         Verdict::Complete => (
             "the new pods are ready, and have to stay up for a moment".to_owned(),
             None,
@@ -178,9 +204,13 @@ async fn look(
     let mut settled = true;
     if state.is_observed() {
         let pods = pods::list(cluster, &workload.namespace, Some(&state.selector)).await?;
-        for (pod, old_revision) in relevant(cluster, &state, &pods).await? {
+        for (pod, old_revision) in relevant(cluster, &state, &pods, memory).await? {
             for trouble in troubles(pod) {
-                let trouble = pods::with_cause_from_events(cluster, trouble).await;
+                // Enough pods run; an evicted one stays behind until it is collected.
+                if complete && trouble.cause == Cause::Failed {
+                    continue;
+                }
+                let trouble = memory.explained(cluster, trouble).await;
                 if memory.is_final(&trouble, options.crashes, old_revision) {
                     let failure = pod_failure(cluster, &state, trouble, old_revision).await;
                     return Ok(Look::End(End::Failed(Box::new(failure))));
@@ -192,11 +222,16 @@ async fn look(
         if complete && settled && present.is_empty() {
             return Ok(Look::End(End::Complete(Box::new(state))));
         }
-        if let Some(message) = not_created(cluster, &state, &pods).await?
-            && memory.is_over("not created", NOT_CREATED_PATIENCE)
-        {
-            let cause = FailureCause::NotCreated { message };
-            return Ok(failed(workload, state.counts, cause));
+        if let Some(message) = not_created(cluster, &state, &pods).await? {
+            if message.contains("because it is being terminated") {
+                let cause = FailureCause::NamespaceGone;
+                return Ok(failed(workload, state.counts, cause));
+            }
+            if memory.is_over("not created", NOT_CREATED_PATIENCE) {
+                let cause = FailureCause::NotCreated { message };
+                return Ok(failed(workload, state.counts, cause));
+            }
+            waiting_for = format!("no pod can be made: {message}");
         }
     }
     if let Some(cause) = gave_up {
@@ -234,7 +269,7 @@ async fn pod_failure(
 ) -> Failure {
     let crashed = matches!(
         trouble.cause,
-        Cause::Crash { .. } | Cause::OutOfMemory { .. }
+        Cause::Crash { .. } | Cause::OutOfMemory { .. } | Cause::Probe { .. }
     );
     let last_words = match &trouble.container {
         Some(container) if crashed => {
@@ -260,7 +295,7 @@ async fn pod_failure(
     }
 }
 
-async fn timed_out(cluster: &Cluster, workload: &WorkloadRef, last: Option<Update>) -> TimedOut {
+fn timed_out(workload: &WorkloadRef, last: Option<Update>) -> TimedOut {
     let Some(update) = last else {
         return TimedOut {
             workload: workload.clone(),
@@ -269,25 +304,11 @@ async fn timed_out(cluster: &Cluster, workload: &WorkloadRef, last: Option<Updat
             troubles: Vec::new(),
         };
     };
-    let mut troubles = Vec::new();
-    for mut trouble in update.troubles {
-        if trouble.cause == Cause::NotReady && trouble.message.is_empty() {
-            // What the probe said is in the events only.
-            let events = pods::warnings(cluster, &trouble.namespace, &trouble.pod_uid).await;
-            let probe = events
-                .unwrap_or_default()
-                .into_iter()
-                .rev()
-                .find(|event| event.reason == "Unhealthy");
-            trouble.message = probe.map(|event| event.message).unwrap_or_default();
-        }
-        troubles.push(trouble);
-    }
     TimedOut {
         workload: update.workload,
         counts: update.counts,
         waiting_for: update.waiting_for,
-        troubles,
+        troubles: update.troubles,
     }
 }
 
@@ -359,6 +380,9 @@ mod tests {
         fake::cluster(
             move |request| match (request.method.clone(), request.path.as_str()) {
                 (Method::GET, "/apis/apps/v1/namespaces/shop/deployments/web") => deployment(),
+                (Method::GET, "/api/v1/namespaces/shop") => {
+                    fake::ok(json!({ "metadata": { "name": "shop" } }))
+                }
                 (Method::GET, "/apis/apps/v1/namespaces/shop/replicasets") => {
                     fake::ok(replica_sets())
                 }
@@ -541,9 +565,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_workload_that_is_deleted_meanwhile_is_gone() {
-        let cluster = fake::cluster(fake::not_found);
-        let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
-        assert_eq!(cause(end).0, FailureCause::Gone);
+    async fn a_workload_that_is_deleted_meanwhile_is_gone_and_so_is_its_namespace() {
+        let namespace = |deleted: Option<&str>| json!({ "metadata": { "name": "shop", "deletionTimestamp": deleted } });
+        let table = [
+            (None, FailureCause::NamespaceGone),
+            (
+                Some(namespace(Some("2026-11-23T10:00:00Z"))),
+                FailureCause::NamespaceGone,
+            ),
+            (Some(namespace(None)), FailureCause::Gone),
+        ];
+        for (namespace, expected) in table {
+            let cluster = fake::cluster(move |request| match (request.path.as_str(), &namespace) {
+                ("/api/v1/namespaces/shop", Some(namespace)) => fake::ok(namespace.clone()),
+                _ => fake::not_found(request),
+            });
+            let (end, _, _) = wait_for(&cluster, &WaitOptions::default()).await;
+            assert_eq!(cause(end).0, expected);
+        }
     }
 }

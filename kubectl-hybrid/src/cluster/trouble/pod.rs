@@ -1,13 +1,13 @@
 //! From a pod's status to what keeps it from running.
 
 use std::fmt;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
     ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
 };
 use serde::Serialize;
 
+use super::cause::{Cause, Patience};
 use super::pull_fault::PullFault;
 
 /// One thing that keeps a pod from running.
@@ -32,107 +32,21 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// What keeps a pod from running.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-pub enum Cause {
-    /// Its image cannot be pulled.
-    Pull {
-        /// Why.
-        fault: PullFault,
-    },
-    /// Its process ends.
-    Crash {
-        /// The exit code of the last run.
-        exit_code: i32,
-        /// How often it was started again.
-        restarts: i32,
-    },
-    /// Its process was killed because it used more memory than it may.
-    OutOfMemory {
-        /// How often it was started again.
-        restarts: i32,
-    },
-    /// Its process cannot be started: no such command, a mount that fails.
-    CannotStart,
-    /// A `Secret` or `ConfigMap` that it needs is missing.
-    MissingConfig,
-    /// No node can take it.
-    Unschedulable,
-    /// It was evicted or failed as a whole.
-    Failed,
-    /// It runs, and its readiness probe does not pass.
-    NotReady,
-}
-
-/// How long to wait for a trouble to pass by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// It does not pass.
-    None,
-    /// It may pass within this time.
-    For(Duration),
-    /// It is no failure yet, only slow.
-    UntilTimeout,
-}
-
-impl Cause {
+impl Trouble {
     /// How long to wait, when a crash counts as final after `crashes` crashes.
     pub fn patience(&self, crashes: i32) -> Patience {
-        match self {
-            Self::Pull { fault } if fault.may_heal() => Patience::For(Duration::from_secs(20)),
-            Self::Pull { .. } | Self::OutOfMemory { .. } | Self::CannotStart | Self::Failed => {
-                Patience::None
-            }
-            Self::Crash { restarts, .. } if restarts + 1 >= crashes => Patience::None,
-            Self::Crash { .. } | Self::NotReady => Patience::UntilTimeout,
-            // Whoever makes the missing object may be at it this moment.
-            Self::MissingConfig => Patience::For(Duration::from_secs(5)),
-            // Old pods that end make room.
-            Self::Unschedulable => Patience::For(Duration::from_secs(30)),
-        }
+        self.cause.patience(crashes, &self.message)
     }
 
-    /// The pull fault, when it is one.
-    pub fn pull_fault(&self) -> Option<PullFault> {
-        match self {
-            Self::Pull { fault } => Some(*fault),
-            _ => None,
+    /// What it is, with the cluster's words where they say more.
+    pub fn sentence(&self) -> String {
+        // For a pull the cause says it.
+        if self.cause.pull_fault().is_some() || self.message.is_empty() {
+            return self.to_string();
         }
+        format!("{self}: {}", self.message)
     }
-}
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pull { fault } => write!(f, "the image cannot be pulled: {}", fault.sentence()),
-            Self::Crash {
-                exit_code,
-                restarts,
-            } => {
-                let times = restarts + 1;
-                write!(f, "the container ends with exit code {exit_code}")?;
-                if times > 1 {
-                    write!(f, ", {times} times so far")
-                } else {
-                    Ok(())
-                }
-            }
-            Self::OutOfMemory { .. } => {
-                f.write_str("the container was killed because it used more memory than its limit")
-            }
-            Self::CannotStart => f.write_str("the container cannot be started"),
-            Self::MissingConfig => {
-                f.write_str("a secret or config map that the container needs is missing")
-            }
-            Self::Unschedulable => f.write_str("no node can take the pod"),
-            Self::Failed => f.write_str("the pod failed"),
-            Self::NotReady => f.write_str("the container runs but is not ready"),
-        }
-    }
-}
-
-impl Trouble {
     /// The command that shows all that the container wrote before it ended.
     pub fn logs_command(&self) -> String {
         let container = self
@@ -210,22 +124,69 @@ pub fn troubles(pod: &Pod) -> Vec<Trouble> {
     };
     if let Some(scheduled) = condition("PodScheduled")
         && scheduled.status == "False"
-        && scheduled.reason.as_deref() == Some("Unschedulable")
+        && matches!(
+            scheduled.reason.as_deref(),
+            Some("Unschedulable" | "SchedulingGated")
+        )
     {
         let message = scheduled.message.clone().unwrap_or_default();
         found.push(trouble(None, Cause::Unschedulable, message));
         return found;
     }
-    for container in status.container_statuses.iter().flatten() {
+    for container in lasting(pod) {
         let running = container
             .state
             .as_ref()
             .is_some_and(|state| state.running.is_some());
         if running && !container.ready {
-            found.push(trouble(Some(container), Cause::NotReady, String::new()));
+            let restarts = container.restart_count;
+            found.push(trouble(
+                Some(container),
+                Cause::NotReady { restarts },
+                String::new(),
+            ));
         }
     }
+    // On a node, and no container has come to anything yet.
+    if found.is_empty() && is_scheduled(pod) && lasting(pod).all(is_being_made) {
+        found.push(trouble(None, Cause::Starting, String::new()));
+    }
     found
+}
+
+/// The containers that run as long as the pod does: init containers that are sidecars, too.
+pub fn lasting(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let is_sidecar = |name: &str| {
+        pod.spec
+            .iter()
+            .flat_map(|spec| spec.init_containers.iter().flatten())
+            .any(|container| {
+                container.name == name && container.restart_policy.as_deref() == Some("Always")
+            })
+    };
+    let status = pod.status.as_ref();
+    let sidecars = status
+        .into_iter()
+        .flat_map(|status| status.init_container_statuses.iter().flatten())
+        .filter(move |container| is_sidecar(&container.name));
+    sidecars.chain(
+        status
+            .into_iter()
+            .flat_map(|status| status.container_statuses.iter().flatten()),
+    )
+}
+
+fn is_scheduled(pod: &Pod) -> bool {
+    pod.spec
+        .as_ref()
+        .is_some_and(|spec| spec.node_name.is_some())
+}
+
+fn is_being_made(container: &ContainerStatus) -> bool {
+    container
+        .state
+        .as_ref()
+        .is_none_or(|state| state.running.is_none() && state.terminated.is_none())
 }
 
 fn container_trouble(status: &ContainerStatus) -> Option<(Cause, String)> {
@@ -376,7 +337,7 @@ mod tests {
             (container(waiting("ContainerCreating", ""), none(), 0), None),
             (
                 container(json!({ "running": {} }), none(), 0),
-                Some(Cause::NotReady),
+                Some(Cause::NotReady { restarts: 0 }),
             ),
             (
                 container(waiting("ErrImagePull", "403 Forbidden"), none(), 0),
@@ -508,19 +469,5 @@ mod tests {
         leaving.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-11-23T10:00:00Z")).unwrap();
         assert!(troubles(&leaving).is_empty());
-    }
-
-    #[test]
-    fn a_crash_is_final_after_the_number_that_was_asked_for() {
-        let crash = |restarts| {
-            Cause::Crash {
-                exit_code: 1,
-                restarts,
-            }
-            .patience(3)
-        };
-        assert_eq!(crash(0), Patience::UntilTimeout);
-        assert_eq!(crash(1), Patience::UntilTimeout);
-        assert_eq!(crash(2), Patience::None);
     }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::object::{self, WorkloadRef};
 use super::state::WorkloadState;
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::away::Away;
+use crate::cluster::{Cluster, ClusterError, keyring};
 
 const MAX_ATTEMPTS: u32 = 5;
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -163,8 +164,10 @@ pub async fn pin(
             workload.namespace
         )
     };
-    for _ in 0..MAX_ATTEMPTS {
-        let state = existing(cluster, workload).await?;
+    let mut away = Away::default();
+    let mut conflicts = 0;
+    loop {
+        let state = existing(cluster, workload, &mut away).await?;
         let plan = plan_pin(&state, pins)?;
         if plan.changes.is_empty() {
             return Ok(Pinned {
@@ -180,15 +183,20 @@ pub async fn pin(
                     state,
                 });
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(cluster.explain(action(), &error).into()),
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                conflicts += 1;
+                if conflicts == MAX_ATTEMPTS {
+                    return Err(ClusterError::Conflict {
+                        action: action(),
+                        attempts: MAX_ATTEMPTS,
+                    }
+                    .into());
+                }
+            }
+            // The version makes it safe to try again, whether or not the patch got through.
+            Err(error) => away.wait_out(cluster.explain(action(), &error)).await?,
         }
     }
-    Err(ClusterError::Conflict {
-        action: action(),
-        attempts: MAX_ATTEMPTS,
-    }
-    .into())
 }
 
 /// Restarts a workload the way `kubectl rollout restart` does.
@@ -201,7 +209,8 @@ pub async fn restart(
     now: Timestamp,
     change_cause: Option<&str>,
 ) -> Result<WorkloadState, WorkloadError> {
-    let state = existing(cluster, workload).await?;
+    let mut away = Away::default();
+    let state = existing(cluster, workload, &mut away).await?;
     if state.paused {
         return Err(PinRefusal::Paused {
             workload: workload.clone(),
@@ -209,23 +218,52 @@ pub async fn restart(
         .into());
     }
     let patch = restart_patch(now, change_cause);
-    object::patch(cluster, workload, &patch)
-        .await
-        .map_err(|error| {
-            let action = format!("restart {workload} in namespace `{}`", workload.namespace);
-            cluster.explain(action, &error).into()
-        })
+    loop {
+        match object::patch(cluster, workload, &patch).await {
+            Ok(state) => return Ok(state),
+            // The same patch twice is one restart: it carries its time.
+            Err(error) => {
+                let action = format!("restart {workload} in namespace `{}`", workload.namespace);
+                away.wait_out(cluster.explain(action, &error)).await?;
+            }
+        }
+    }
 }
 
 async fn existing(
     cluster: &Cluster,
     workload: &WorkloadRef,
+    away: &mut Away,
 ) -> Result<WorkloadState, WorkloadError> {
-    object::read(cluster, workload)
-        .await?
-        .ok_or_else(|| WorkloadError::Missing {
-            workload: workload.clone(),
-        })
+    loop {
+        match object::read(cluster, workload).await {
+            Ok(Some(state)) => return Ok(state),
+            Ok(None) => {
+                return Err(WorkloadError::Missing {
+                    workload: workload.clone(),
+                });
+            }
+            Err(error) => away.wait_out(error).await?,
+        }
+    }
+}
+
+/// The containers that get a service's image: the one that the contract names, and each other one
+/// of the template that runs an image of the same repository, init containers and sidecars
+/// included. `claimed` are those that another service of the contract fills.
+pub fn containers_of(
+    state: &WorkloadState,
+    named: &str,
+    repository: &str,
+    claimed: &[String],
+) -> Vec<String> {
+    let others = state
+        .containers
+        .iter()
+        .filter(|container| container.name != named && !claimed.contains(&container.name))
+        .filter(|container| keyring::repository_of(&container.image) == repository)
+        .map(|container| container.name.clone());
+    std::iter::once(named.to_owned()).chain(others).collect()
 }
 
 fn pin_patch(state: &WorkloadState, plan: &PinPlan, change_cause: &str) -> Value {
@@ -312,6 +350,19 @@ mod tests {
                     "containers": [{ "name": "web", "image": "r/a@sha256:00" }] } } },
             })
         );
+    }
+
+    #[test]
+    fn every_container_of_the_same_repository_gets_the_image() {
+        let state = state(false);
+        let of = |named: &str, claimed: &[&str]| {
+            let claimed: Vec<String> = claimed.iter().map(|&name| name.to_owned()).collect();
+            containers_of(&state, named, "docker.io/r/a", &claimed)
+        };
+        assert_eq!(of("web", &[]), ["web", "migrate"]);
+        assert_eq!(of("web", &["migrate"]), ["web"]);
+        // What the contract names counts even while it runs another image.
+        assert_eq!(of("side", &["web", "migrate"]), ["side"]);
     }
 
     #[test]

@@ -5,7 +5,8 @@ mod object;
 mod state;
 
 pub use change::{
-    ContainerPin, PinChange, PinPlan, PinRefusal, Pinned, WorkloadError, pin, plan_pin, restart,
+    ContainerPin, PinChange, PinPlan, PinRefusal, Pinned, WorkloadError, containers_of, pin,
+    plan_pin, restart,
 };
 pub use object::{WorkloadRef, read};
 pub use state::{Condition, ContainerImage, Counts, Revision, Strategy, WorkloadState};

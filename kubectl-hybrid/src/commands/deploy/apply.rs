@@ -7,10 +7,10 @@ use futures::future::join_all;
 use serde::Serialize;
 use tokio::sync::{OnceCell, watch};
 
-use super::plan::{BuildPlan, Plan, ServicePlan, pin_of, registry_error};
+use super::plan::{BuildPlan, Plan, ServicePlan, pins_of, registry_error};
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
-use crate::cluster::workload::{self, ContainerPin};
+use crate::cluster::workload;
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
 use crate::commands::roll::{self, Broken};
 use crate::commands::session::Session;
@@ -204,13 +204,11 @@ impl Shop<'_> {
             }
         }
         let change_cause = format!("kubectl hybrid deploy {}", planned.image);
-        let pins: Vec<ContainerPin> = match (self.flags.strategy, &planned.moves_tag) {
-            (Strategy::Digest, _) => vec![pin_of(service, &planned.image, &digest)],
-            (Strategy::Restart, _) => vec![ContainerPin {
-                container: service.container.clone(),
-                image: format!("{}:{}", service.repository_url, self.project.workspace),
-            }],
+        let image = match self.flags.strategy {
+            Strategy::Digest => planned.image.pinned(&digest).to_string(),
+            Strategy::Restart => format!("{}:{}", service.repository_url, self.project.workspace),
         };
+        let pins = pins_of(&planned.containers, &image);
         let pinned = workload::pin(self.cluster, &service.workload, &pins, &change_cause)
             .await
             .map_err(|error| roll::workload_error(&error))?;

@@ -43,6 +43,8 @@ pub(super) struct ServicePlan {
     pub(super) builds: bool,
     /// The digest, when the registry has the image already.
     pub(super) digest: Option<Digest>,
+    /// The containers that get the image.
+    pub(super) containers: Vec<String>,
     /// The image that the workload runs now.
     pub(super) running: Option<String>,
     /// Whether the workload gets a new image. Unknown until the build is done.
@@ -161,11 +163,17 @@ pub(super) async fn make(
             .map_err(|error| CommandError::from_error(Exit::Usage, &error))?
             .tagged(&tag);
         let digest = image.as_ref().map(|image| image.digest.clone());
+        let containers = workload::containers_of(
+            &state,
+            &service.container,
+            &service.repository_url,
+            &service.claimed,
+        );
         let rolls = match (&digest, flags.strategy) {
             (_, Strategy::Restart) => Some(true),
             (None, Strategy::Digest) => None,
             (Some(digest), Strategy::Digest) => {
-                let pins = [pin_of(service, &reference, digest)];
+                let pins = pins_of(&containers, &reference.pinned(digest).to_string());
                 let plan = workload::plan_pin(&state, &pins)
                     .map_err(|refusal| workload_error(&refusal.into()))?;
                 Some(!plan.changes.is_empty())
@@ -182,6 +190,7 @@ pub(super) async fn make(
             builds: image.is_none(),
             build: build.filter(|_| image.is_none()),
             digest,
+            containers,
             running: state
                 .container(&service.container)
                 .map(|container| container.image.clone()),
@@ -220,12 +229,15 @@ async fn look_up(
         .collect()
 }
 
-/// The pin of a service's container to a digest.
-pub(super) fn pin_of(service: &Service, image: &ImageReference, digest: &Digest) -> ContainerPin {
-    ContainerPin {
-        container: service.container.clone(),
-        image: image.pinned(digest).to_string(),
-    }
+/// The pins of a service's containers to one image.
+pub(super) fn pins_of(containers: &[String], image: &str) -> Vec<ContainerPin> {
+    containers
+        .iter()
+        .map(|container| ContainerPin {
+            container: container.clone(),
+            image: image.to_owned(),
+        })
+        .collect()
 }
 
 async fn build_plan(

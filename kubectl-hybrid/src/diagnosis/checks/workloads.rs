@@ -126,17 +126,17 @@ fn trouble_finding(
     let namespace = &name.namespace;
     let id = match trouble.cause {
         Cause::Pull { fault } => return Some(pull(facts, cluster, workload, pod, trouble, fault)),
-        Cause::Crash { .. } | Cause::OutOfMemory { .. } => PD002,
-        Cause::MissingConfig | Cause::CannotStart => PD003,
+        Cause::Crash { .. } | Cause::OutOfMemory { .. } | Cause::Probe { .. } => PD002,
+        Cause::MissingConfig | Cause::CannotStart | Cause::Volume | Cause::Sandbox => PD003,
         Cause::Unschedulable => PD004,
         Cause::Failed => PD008,
         // Starting takes its time; the counts of the workload tell.
-        Cause::NotReady => return None,
+        Cause::NotReady { .. } | Cause::Starting => return None,
     };
     let finding = Finding::error(id, format!("{name}: {}", trouble.cause))
         .evidence(format!("pod/{}", trouble.pod), &trouble.message);
     Some(match &trouble.cause {
-        Cause::Crash { .. } | Cause::OutOfMemory { .. } => pod
+        Cause::Crash { .. } | Cause::OutOfMemory { .. } | Cause::Probe { .. } => pod
             .last_words
             .iter()
             .fold(finding, |finding, line| finding.evidence("it wrote", line))

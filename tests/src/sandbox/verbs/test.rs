@@ -22,7 +22,12 @@ use crate::source_tree;
 /// How much of a failed step's output is shown, in lines.
 const SHOWN: usize = 400;
 /// The tests of the product's rooms on real parts.
-const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "terraform_real"];
+const ROOMS: [&str; 4] = [
+    "cluster_real",
+    "docker_real",
+    "rollout_real",
+    "terraform_real",
+];
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
     "AWS_",
