@@ -1,5 +1,8 @@
 //! The helper as a command: words in, streams out, an exit code.
 
+mod configure;
+mod kubelet;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -7,6 +10,7 @@ use std::io::{self, Read, Write};
 use jiff::Timestamp;
 
 use crate::cache::TokenSource;
+use crate::environment::Environment;
 use crate::host::Registry;
 use crate::protocol::{self, Action, NOT_FOUND};
 use crate::token::USERNAME;
@@ -40,6 +44,8 @@ pub fn run(
         ["cache", "list"] => cache_list(stdout),
         ["cache", "clear"] => cache_clear(stdout),
         ["cache", "path"] => cache_path(stdout),
+        ["configure", ref words @ ..] => configure::run(words, stdout, stderr),
+        ["kubelet", ref words @ ..] => kubelet::run(words, stdin, stdout, stderr),
         [word] => match Action::from_word(word) {
             Some(action) => act(action, stdin, stdout, stderr),
             None if matches!(word, "cache" | "which") => say(stdout, &usage()).map(|()| FAILED),
@@ -52,7 +58,9 @@ pub fn run(
 }
 
 fn usage() -> String {
-    format!("Usage: {NAME} <store|get|erase|list|version|which HOST|cache list|clear|path>")
+    format!(
+        "Usage: {NAME} <store|get|erase|list|version|which HOST|cache list|clear|path|configure HOST...|kubelet>"
+    )
 }
 
 fn say(stdout: &mut dyn Write, text: &str) -> io::Result<()> {
@@ -69,9 +77,7 @@ fn act(
     match action {
         Action::Get => get(stdin, stdout, stderr),
         Action::Store => match protocol::read_credentials(stdin) {
-            // `docker login` hands back what `get` gave it, or a token that will be out of date in
-            // hours. Neither is worth keeping: the next `get` has its own.
-            Ok(()) => Ok(OK),
+            Ok(url) => store(&url, stdout),
             Err(text) => say(stdout, &text).map(|()| FAILED),
         },
         Action::Erase => match protocol::read_server_url(stdin) {
@@ -91,6 +97,23 @@ fn act(
         }
         Action::Version => version(stdout),
     }
+}
+
+/// Takes a login for one of our registries, and keeps nothing: `docker login` hands back what `get`
+/// gave it, or a token that will be out of date in hours, and the next `get` has its own.
+///
+/// Any other login would be lost, so whoever brings it is told. That happens where the helper is
+/// the `credsStore`.
+fn store(url: &str, stdout: &mut dyn Write) -> io::Result<u8> {
+    let is_wanted_silent = || Environment::of_process().is_on("AWS_ECR_IGNORE_CREDS_STORAGE");
+    if Registry::parse(url).is_some() || is_wanted_silent() {
+        return Ok(OK);
+    }
+    let shown: String = url.escape_debug().take(200).collect();
+    let sentence = format!(
+        "ecr-hybrid keeps no login for {shown}: it answers for ECR alone, so make another helper the `credsStore` and name ECR's hosts in `credHelpers`, as `{NAME} configure HOST` does."
+    );
+    say(stdout, &sentence).map(|()| FAILED)
 }
 
 fn get(stdin: &mut dyn Read, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
@@ -256,9 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn store_and_erase_of_any_host_succeed_in_silence() {
-        let login = r#"{"ServerURL":"docker.io","Username":"ada","Secret":"s"}"#;
-        assert_eq!(answer(&["store"], login), (0, String::new(), String::new()));
+    fn a_login_of_ours_is_taken_in_silence_and_another_is_not_lost_in_silence() {
+        let login = |host: &str| format!(r#"{{"ServerURL":"{host}","Username":"a","Secret":"s"}}"#);
+        let ours = answer(&["store"], &login("public.ecr.aws"));
+        assert_eq!(ours, (0, String::new(), String::new()));
+        let (code, stdout, stderr) = answer(&["store"], &login("https://index.docker.io/v1/"));
+        assert_eq!((code, stderr.as_str()), (1, ""));
+        assert!(stdout.contains("no login for https://index.docker.io/v1/"));
+        assert_eq!(stdout.lines().count(), 1);
         let erased = answer(&["erase"], "https://docker.io");
         assert_eq!(erased, (0, String::new(), String::new()));
     }

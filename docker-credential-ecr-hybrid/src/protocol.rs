@@ -66,8 +66,9 @@ pub fn read_server_url(input: &mut dyn Read) -> Result<String, &'static str> {
     }
 }
 
-/// Checks the credentials that `store` is given, by the protocol's own rules.
-pub fn read_credentials(input: &mut dyn Read) -> Result<(), String> {
+/// Checks the credentials that `store` is given, by the protocol's own rules, and returns the server
+/// URL. The secret is not kept.
+pub fn read_credentials(input: &mut dyn Read) -> Result<String, String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Given {
@@ -85,7 +86,7 @@ pub fn read_credentials(input: &mut dyn Read) -> Result<(), String> {
     if given.username.is_empty() {
         return Err(NO_USERNAME.to_owned());
     }
-    Ok(())
+    Ok(given.server_url.trim().to_owned())
 }
 
 fn read_all(input: &mut dyn Read) -> Zeroizing<Vec<u8>> {
@@ -153,7 +154,7 @@ mod tests {
     fn store_checks_what_the_reference_checks() {
         let read = |mut text: &[u8]| read_credentials(&mut text);
         let whole = br#"{"ServerURL":"h","Username":"AWS","Secret":"s"}"#;
-        assert_eq!(read(whole), Ok(()));
+        assert_eq!(read(whole).as_deref(), Ok("h"));
         let no_url = br#"{"Username":"AWS","Secret":"s"}"#;
         assert_eq!(read(no_url), Err(NO_SERVER_URL.into()));
         let no_user = br#"{"ServerURL":"h","Secret":"s"}"#;

@@ -256,6 +256,22 @@ pub enum Helper {
         #[arg(long, env = "HYBRID_HELPER_DIR", value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Let Docker ask the helper for the contract's registry
+    Configure(HelperConfigure),
+}
+
+/// Flags of `helper configure`.
+#[derive(Debug, Clone, Args)]
+pub struct HelperConfigure {
+    /// Take the registry out again
+    #[arg(long)]
+    pub remove: bool,
+    /// Print what would change, as a diff, and change nothing
+    #[arg(long, env = "HYBRID_DRY_RUN")]
+    pub dry_run: bool,
+    /// Change Podman's auth.json as well as Docker's config.json
+    #[arg(long)]
+    pub podman: bool,
 }
 
 /// `90s`, `5m`, `1h`, or a number of seconds.

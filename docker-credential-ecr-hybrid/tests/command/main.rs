@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "These are tests.")]
 
 mod api;
+mod configure;
 mod failures;
 mod hits;
 mod home;
+mod kubelet;
 mod renewal;
 #[cfg(target_os = "linux")]
 mod secret_service;

@@ -1,8 +1,14 @@
 //! `kubectl hybrid helper`: the credential helper under the name that Docker looks for.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use ecr_hybrid::configure::{self, Changed, Request, Server, Target};
+use ecr_hybrid::environment::Environment;
+
+use super::session::Session;
+use crate::cli::HelperConfigure;
 use crate::docker::helper as program;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -35,7 +41,7 @@ pub(super) fn install(ui: &Ui, dir: Option<&Path>) -> Result<Exit, CommandError>
                 ui.data(&serde_json::json!({ "helper": path }), || {
                     format!("{}\n", path.display())
                 });
-                ui.hint("route a registry to it: `\"credHelpers\": {\"HOST\": \"ecr-hybrid\"}` in Docker's config.json");
+                ui.hint("let Docker ask it for your registry: kubectl hybrid helper configure");
                 return Ok(Exit::Ok);
             }
             Err(error) => failure = failure.or(Some((folder, error))),
@@ -52,6 +58,57 @@ pub(super) fn install(ui: &Ui, dir: Option<&Path>) -> Result<Exit, CommandError>
         None => CommandError::new(Exit::Usage, "no folder on PATH is in your home"),
     }
     .hint("name a folder on PATH: kubectl hybrid helper install --dir DIR"))
+}
+
+/// `kubectl hybrid helper configure`: the contract's registry, answered by the helper.
+pub(super) async fn configure(
+    session: &Session<'_>,
+    flags: &HelperConfigure,
+) -> Result<Exit, CommandError> {
+    let read = session.contract().await?;
+    let project = session.project(&read, &[])?;
+    let usage = |error| CommandError::from_error(Exit::Usage, &error);
+    let server: Server = project.registry.host().parse().map_err(usage)?;
+    let servers = [server];
+    let request = Request {
+        target: if flags.remove {
+            Target::Unroute(&servers)
+        } else {
+            Target::Route(&servers)
+        },
+        podman: flags.podman,
+    };
+    let environment = Environment::of_process();
+    let changed = if flags.dry_run {
+        configure::plan(&environment, request)
+    } else {
+        configure::apply(&environment, request)
+    };
+    let changed = changed.map_err(usage)?;
+    let data: Vec<_> = changed.iter().map(as_json).collect();
+    session.ui.data(&data, || as_text(&changed, flags.dry_run));
+    Ok(Exit::Ok)
+}
+
+fn as_json(changed: &Changed) -> serde_json::Value {
+    let notes: Vec<_> = changed.notes.iter().map(ToString::to_string).collect();
+    serde_json::json!({ "file": changed.path, "notes": notes, "diff": changed.diff })
+}
+
+/// The difference where one is asked for and there is one, else what was done.
+fn as_text(changed: &[Changed], dry_run: bool) -> String {
+    let mut text = String::new();
+    for file in changed {
+        if dry_run && !file.diff.is_empty() {
+            text.push_str(&file.diff);
+            continue;
+        }
+        for note in &file.notes {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}: {note}", file.path.display());
+        }
+    }
+    text
 }
 
 fn is_of_the_user(folder: &Path) -> bool {

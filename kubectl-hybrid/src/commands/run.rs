@@ -103,6 +103,9 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         Command::Regcred(Regcred::Status) => Box::pin(regcred::status(&session)).await,
         Command::Workspace(Workspace::List) => Box::pin(workspace::list(&session)).await,
         Command::Unlock(flags) => Box::pin(unlock::run(&session, flags)).await,
+        Command::Helper(Helper::Configure(flags)) => {
+            Box::pin(helper::configure(&session, flags)).await
+        }
         Command::Config(Config::Show { origin }) => Box::pin(config::show(&session, *origin)).await,
         Command::Config(Config::Schema)
         | Command::Doctor
