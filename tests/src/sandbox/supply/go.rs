@@ -206,14 +206,6 @@ mod tests {
     }
 
     #[test]
-    fn the_stand_in_provider_keeps_the_replacements_of_its_own_module() {
-        let text = recipes::KUBERNETES_PROVIDER.go_mod();
-        assert!(text.contains("\tvbom.ml/util => github.com/fvbommel/util v0.0.3\n"));
-        assert!(text.contains("\tk8s.io/client-go => k8s.io/client-go v0.19.1\n"));
-        assert!(text.ends_with(")\n"));
-    }
-
-    #[test]
     fn commands_are_named_as_go_names_them() {
         assert_eq!(base_name("k8s.io/kubernetes/cmd/kubelet"), "kubelet");
         assert_eq!(base_name("example.com/tool/v2"), "tool");

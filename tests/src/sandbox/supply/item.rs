@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-/// The kubernetes provider for Terraform that can be built without the public registry.
-pub(super) const STAND_IN: &str = "1.13.4";
-
 /// A part of the sandbox. Unless it says otherwise its path is that of an executable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Item {
@@ -54,9 +51,10 @@ pub enum Item {
     Keyctl,
     /// The mirror folder that holds `registry.terraform.io/hashicorp/aws`.
     AwsProvider,
-    /// The mirror folder that holds `registry.terraform.io/hashicorp/kubernetes`; its version says
-    /// which one, see [`super::Supplies::kubernetes_provider`].
+    /// The mirror folder that holds `registry.terraform.io/hashicorp/kubernetes`.
     KubernetesProvider,
+    /// checkov, which judges a Terraform configuration by the rules of the trade.
+    Checkov,
     /// krew, the plugin manager of kubectl.
     Krew,
     /// `docker-credential-ecr-login` 0.12.0, the peer for side-by-side figures.
@@ -99,6 +97,7 @@ impl Item {
             Self::Keyctl => "keyctl",
             Self::AwsProvider => "aws provider",
             Self::KubernetesProvider => "kubernetes provider",
+            Self::Checkov => "checkov",
             Self::Krew => "krew",
             Self::EcrLogin => "docker-credential-ecr-login",
             Self::PauseImage => "pause image",

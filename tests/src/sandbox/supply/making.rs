@@ -170,13 +170,8 @@ impl Making<'_, '_> {
         };
         match self.fetch(&terraform, provider) {
             Ok(()) => self.take(item, Source::Registry).map(drop),
-            Err(SupplyError::Command { log, .. }) => match provider.stand_in() {
+            Err(SupplyError::Command { log, .. }) => match provider.recipe() {
                 Some(recipe) => {
-                    self.report.warn(format!(
-                        "No mirror holds the {item} that the configuration asks for, and the public \
-                         Terraform registry cannot be reached: {} takes its place",
-                        recipe.version
-                    ));
                     self.recipe(recipe)?;
                     self.take(item, Source::Go).map(drop)
                 }
@@ -210,7 +205,7 @@ impl Making<'_, '_> {
                 "{} provider fetched from the public Terraform registry",
                 provider.name
             )),
-            // Not a failure yet: a stand-in may take its place.
+            // Not a failure yet: it may be built.
             Err(_) => step.done_as(format!(
                 "asked the public Terraform registry for the {} provider, in vain",
                 provider.name

@@ -12,10 +12,10 @@ use super::go::Recipe;
 use super::{Cache, SupplyError, build, child, recipes, version};
 
 /// The kubernetes provider that is built here, within its mirror.
-pub(super) const STAND_IN_FILE: &str = if cfg!(target_arch = "aarch64") {
-    "registry.terraform.io/hashicorp/kubernetes/1.13.4/linux_arm64/terraform-provider-kubernetes_v1.13.4"
+pub(super) const KUBERNETES_FILE: &str = if cfg!(target_arch = "aarch64") {
+    "registry.terraform.io/hashicorp/kubernetes/3.2.1/linux_arm64/terraform-provider-kubernetes_v3.2.1_x5"
 } else {
-    "registry.terraform.io/hashicorp/kubernetes/1.13.4/linux_amd64/terraform-provider-kubernetes_v1.13.4"
+    "registry.terraform.io/hashicorp/kubernetes/3.2.1/linux_amd64/terraform-provider-kubernetes_v3.2.1_x5"
 };
 
 /// The platform as Terraform writes it.
@@ -62,17 +62,8 @@ impl Provider {
         self.find_in(&places(cache))
     }
 
-    /// The same, or else the stand-in that was built earlier.
-    pub(super) fn find_or_stand_in(&self, cache: &Cache) -> Option<(PathBuf, String)> {
-        self.find(cache).or_else(|| {
-            let recipe = self.stand_in()?;
-            recipe.built(cache, STAND_IN_FILE)?;
-            Some((recipe.folder(cache), recipe.version.to_owned()))
-        })
-    }
-
-    /// What can be built when the provider cannot be had.
-    pub(super) fn stand_in(&self) -> Option<&'static Recipe> {
+    /// How the provider is built when no mirror holds it and the public registry cannot be reached.
+    pub(super) fn recipe(&self) -> Option<&'static Recipe> {
         (self.name == KUBERNETES.name).then_some(&recipes::KUBERNETES_PROVIDER)
     }
 
@@ -168,6 +159,7 @@ fn places(cache: &Cache) -> Vec<PathBuf> {
     }
     places.push(fetched(cache, AWS.name));
     places.push(fetched(cache, KUBERNETES.name));
+    places.push(recipes::KUBERNETES_PROVIDER.folder(cache));
     places
 }
 
@@ -295,15 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn the_stand_in_is_where_a_mirror_would_have_it() {
+    fn what_is_built_is_where_a_mirror_would_have_it() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(STAND_IN_FILE);
+        let file = folder.path().join(KUBERNETES_FILE);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "").unwrap();
-        assert_eq!(
-            versions(folder.path(), "kubernetes"),
-            [super::super::item::STAND_IN]
-        );
-        assert_eq!(KUBERNETES.find_in(&[folder.path().to_owned()]), None);
+        let place = folder.path().to_owned();
+        let found = KUBERNETES.find_in(std::slice::from_ref(&place));
+        assert_eq!(found, Some((place, "3.2.1".to_owned())));
     }
 }

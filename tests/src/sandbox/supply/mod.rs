@@ -28,4 +28,4 @@ pub use cache::Cache;
 pub use ensure::{check, ensure, ensure_all};
 pub use error::{Missing, SupplyError};
 pub use item::Item;
-pub use supplied::{KubernetesProvider, Source, Supplied, Supplies};
+pub use supplied::{Source, Supplied, Supplies};

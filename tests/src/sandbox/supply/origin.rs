@@ -123,6 +123,11 @@ pub(super) fn of(item: Item) -> Origin {
             program: None,
             make: Make::Provider(&mirror::KUBERNETES),
         },
+        // Each version has other rules.
+        Item::Checkov => Origin {
+            program: None,
+            make: Make::Python(&python::CHECKOV),
+        },
         Item::Krew => Origin {
             program: None,
             make: Make::Go(&recipes::KREW, "krew"),

@@ -32,6 +32,14 @@ pub(super) static AWS_CLI: Program = Program {
     file: "aws",
 };
 
+/// checkov, with the rules that the configuration's list of skipped ones was written for.
+pub(super) static CHECKOV: Program = Program {
+    name: "checkov",
+    version: "3.3.30",
+    extras: "",
+    file: "checkov",
+};
+
 impl Program {
     fn folder(&self, cache: &Cache) -> PathBuf {
         cache.build(self.name, self.version)

@@ -112,37 +112,19 @@ pub(super) static ECR_LOGIN: Recipe = Recipe {
     )],
 };
 
-/// The newest kubernetes provider whose module can be built by itself. The file's place makes the
-/// build's folder a filesystem mirror of Terraform.
+/// The kubernetes provider 3.2.1, for a network without the public Terraform registry. Its module
+/// has no major version in its path, so that Go knows it after 1.13 by its commits alone: this is
+/// the release with a dependency newer. The file's place makes the build's folder a filesystem
+/// mirror of Terraform.
 pub(super) static KUBERNETES_PROVIDER: Recipe = Recipe {
     name: "terraform-provider-kubernetes",
     module: "github.com/hashicorp/terraform-provider-kubernetes",
-    version: super::item::STAND_IN,
-    replaces: &[
-        (
-            "github.com/go-openapi/spec",
-            "github.com/go-openapi/spec",
-            "0.19.5",
-        ),
-        ("k8s.io/cli-runtime", "k8s.io/cli-runtime", "0.19.1"),
-        ("k8s.io/client-go", "k8s.io/client-go", "0.19.1"),
-        (
-            "github.com/Azure/go-autorest/autorest",
-            "github.com/tombuildsstuff/go-autorest/autorest",
-            "0.10.1-0.20200416184303-d4e299a3c04a",
-        ),
-        (
-            "github.com/moby/term",
-            "github.com/moby/term",
-            "0.0.0-20200507123241-dbdd9cc6608d",
-        ),
-        // The host of this one is gone.
-        ("vbom.ml/util", "github.com/fvbommel/util", "0.0.3"),
-    ],
+    version: "1.13.4-0.20260821094251-3a33fb6cc605",
+    replaces: &[],
     pinned: None,
     stamps: &[],
     programs: &[(
         "github.com/hashicorp/terraform-provider-kubernetes",
-        super::mirror::STAND_IN_FILE,
+        super::mirror::KUBERNETES_FILE,
     )],
 };

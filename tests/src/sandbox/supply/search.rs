@@ -85,7 +85,7 @@ impl<'a> Search<'a> {
             Make::Pause => pause::built(cache).map(|path| part(path, pause::VERSION)),
             Make::Busybox => busybox::built(cache).map(|(path, version)| part(path, &version)),
             Make::Provider(provider) => {
-                let (path, version) = provider.find_or_stand_in(cache)?;
+                let (path, version) = provider.find(cache)?;
                 let cached = path.starts_with(cache.root());
                 let source = if cached {
                     Source::Cache

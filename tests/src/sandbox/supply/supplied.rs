@@ -62,16 +62,6 @@ impl fmt::Display for Supplied {
     }
 }
 
-/// Which kubernetes provider for Terraform there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KubernetesProvider {
-    /// One that the configuration asks for: at least 3.2.1.
-    AsWritten,
-    /// The last one that builds from its Go module, 1.13.4: needs an adapted copy of the
-    /// configuration.
-    StandIn,
-}
-
 /// The parts that one run uses, by item.
 #[derive(Clone, Debug, Default)]
 pub struct Supplies {
@@ -103,42 +93,5 @@ impl Supplies {
     /// All parts, in the order of [`Item`].
     pub fn iter(&self) -> impl Iterator<Item = &Supplied> {
         self.parts.values()
-    }
-
-    /// Which kubernetes provider these parts hold.
-    pub fn kubernetes_provider(&self) -> Result<KubernetesProvider, SupplyError> {
-        let stand_in = self.get(Item::KubernetesProvider)?.version == super::item::STAND_IN;
-        Ok(if stand_in {
-            KubernetesProvider::StandIn
-        } else {
-            KubernetesProvider::AsWritten
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stand_in_provider_says_that_it_is_one() {
-        let mut supplies = Supplies::default();
-        assert!(supplies.kubernetes_provider().is_err());
-        let part = |version: &str| Supplied {
-            item: Item::KubernetesProvider,
-            path: PathBuf::new(),
-            version: version.to_owned(),
-            source: Source::Cache,
-        };
-        supplies.insert(part("3.2.1"));
-        assert_eq!(
-            supplies.kubernetes_provider().unwrap(),
-            KubernetesProvider::AsWritten
-        );
-        supplies.insert(part("1.13.4"));
-        assert_eq!(
-            supplies.kubernetes_provider().unwrap(),
-            KubernetesProvider::StandIn
-        );
     }
 }

@@ -7,7 +7,6 @@ use super::run::{run, succeed};
 use super::{Settings, TerraformError, configuration, emulator};
 use crate::sandbox::endpoints::NAMESPACE;
 use crate::sandbox::report::Report;
-use crate::sandbox::supply::KubernetesProvider;
 
 /// All of bootstrap that the emulator can take. It ignores the condition of the policy that allows
 /// TLS alone, so that this would deny everything, and it drops a part of the life cycle, for which
@@ -40,14 +39,9 @@ pub fn apply(settings: &Settings, report: &Report) -> Result<Applied, TerraformE
     if state && is_current && !settings.unfinished().exists() {
         return Ok(Applied::Already);
     }
-    if settings.kubernetes_provider == KubernetesProvider::StandIn {
-        report.warn(
-            "The kubernetes provider 1.13.4 stands in for 3.x, which cannot be had here: what is \
-             applied is an adapted copy of the configuration, without the pull secret's shell.",
-        );
-    }
-    // What a killed run has made is written down nowhere.
-    if !state || settings.unfinished().exists() {
+    // What a killed run has made is written down nowhere, and without the marker nobody knows what
+    // the state was made by.
+    if !state || !settings.marker().exists() || settings.unfinished().exists() {
         start_over(settings, endpoint)?;
     }
     configuration::write(&settings.unfinished(), "")?;

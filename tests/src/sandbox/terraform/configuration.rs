@@ -8,8 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Settings, TerraformError, stand_in};
-use crate::sandbox::supply::KubernetesProvider;
+use super::{Settings, TerraformError};
 
 /// What Terraform makes in a folder; it is neither copied nor removed.
 const MADE_BY_TERRAFORM: [&str; 3] = [".terraform", ".terraform.lock.hcl", "terraform.tfstate"];
@@ -17,7 +16,7 @@ const MADE_BY_TERRAFORM: [&str; 3] = [".terraform", ".terraform.lock.hcl", "terr
 /// Lays the copy out and returns its fingerprint: another one means that it has to be applied anew.
 pub(super) fn lay_out(settings: &Settings) -> Result<String, TerraformError> {
     let mut digest = Sha256::new();
-    copy(settings, &settings.source, &settings.root, &mut digest)?;
+    copy(&settings.source, &settings.root, &mut digest)?;
     // Files of this kind are read without being named: `terraform plan` works in the copy as it is,
     // for people too. They are read in the order of their names, the later one wins.
     let environment = settings
@@ -37,14 +36,8 @@ pub(super) fn lay_out(settings: &Settings) -> Result<String, TerraformError> {
     Ok(STANDARD.encode(digest.finalize()))
 }
 
-fn copy(
-    settings: &Settings,
-    from: &Path,
-    to: &Path,
-    digest: &mut Sha256,
-) -> Result<(), TerraformError> {
+fn copy(from: &Path, to: &Path, digest: &mut Sha256) -> Result<(), TerraformError> {
     fs::create_dir_all(to).map_err(TerraformError::io("create", to))?;
-    let stand_in = settings.kubernetes_provider == KubernetesProvider::StandIn;
     let mut entries = fs::read_dir(from)
         .and_then(Iterator::collect::<io::Result<Vec<_>>>)
         .map_err(TerraformError::io("read", from))?;
@@ -57,17 +50,10 @@ fn copy(
         }
         let target = to.join(&*name);
         if path.is_dir() {
-            copy(settings, &path, &target, digest)?;
+            copy(&path, &target, digest)?;
             continue;
         }
-        if stand_in && stand_in::leaves_out(&name) {
-            remove(&target)?;
-            continue;
-        }
-        let mut text = read(&path)?;
-        if stand_in && (name.ends_with(".tf") || name.ends_with(".hcl")) {
-            text = stand_in::adapt(&text);
-        }
+        let text = read(&path)?;
         if name.ends_with(".tf") || name.ends_with(".tfvars") {
             digest.update(name.as_bytes());
             digest.update(&text);

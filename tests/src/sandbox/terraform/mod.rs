@@ -11,7 +11,6 @@ mod error;
 mod http;
 mod run;
 mod settings;
-mod stand_in;
 mod stuck_lock;
 
 pub use apply::{Applied, apply, plan_is_empty};

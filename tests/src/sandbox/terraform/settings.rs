@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::TerraformError;
 use super::http::Endpoint;
 use crate::sandbox::endpoints::{CONTEXT, WORKSPACE};
-use crate::sandbox::supply::{Item, KubernetesProvider, Supplies, SupplyError};
+use crate::sandbox::supply::{Item, Supplies, SupplyError};
 use crate::sandbox::{Environment, Layout};
 
 /// Where everything is. All paths are absolute.
@@ -24,8 +24,6 @@ pub struct Settings {
     pub aws_mirror: PathBuf,
     /// The mirror folder that holds `registry.terraform.io/hashicorp/kubernetes`.
     pub kubernetes_mirror: PathBuf,
-    /// Which kubernetes provider that mirror holds.
-    pub kubernetes_provider: KubernetesProvider,
     /// Terraform's own settings, written here; the environment's `TF_CLI_CONFIG_FILE`.
     pub cli_config: PathBuf,
     /// The kubeconfig of the sandbox's cluster.
@@ -54,7 +52,6 @@ impl Settings {
             kubectl: supplies.path(Item::Kubectl)?.to_owned(),
             aws_mirror: supplies.path(Item::AwsProvider)?.to_owned(),
             kubernetes_mirror: supplies.path(Item::KubernetesProvider)?.to_owned(),
-            kubernetes_provider: supplies.kubernetes_provider()?,
             cli_config: layout.terraform_cli_config(),
             kubeconfig: layout.kubeconfig(),
             context: CONTEXT.to_owned(),
@@ -79,7 +76,7 @@ impl Settings {
 
     /// Says which copy was applied last.
     pub(super) fn marker(&self) -> PathBuf {
-        self.root.join(".applied")
+        self.root.join(".applied.sha256")
     }
 
     /// There while Terraform runs: it outlives a run that is killed.

@@ -4,8 +4,8 @@ mod tally;
 mod terraform;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tally::{Counts, Tally};
@@ -171,6 +171,8 @@ impl Run<'_> {
             .arg(&source);
         self.step("terraform fmt", vec![fmt], |_, _| Counts::default());
 
+        self.checkov(&source);
+
         let copy = self.layout.state().join("terraform-test");
         let made =
             remove_dir(&copy).and_then(|()| terraform::copy(&self.layout.terraform(), &copy));
@@ -195,11 +197,27 @@ impl Run<'_> {
                 tally::terraform(output)
             });
         }
-        for (file, name) in terraform::left_out(&source, &copy) {
-            let name = format!("{} {name}", file.display());
-            let reason = "needs the kubernetes provider 3.x, which is not on this machine";
-            self.tally.skip("terraform test", &name, reason);
-        }
+    }
+
+    /// The rules of the trade; those that are passed over are in the configuration's own list.
+    fn checkov(&mut self, source: &Path) {
+        let name = "checkov";
+        let program = match supply::ensure(Item::Checkov, self.layout.cache(), self.report) {
+            Ok(part) => part.path,
+            Err(error) => {
+                let reason = format!("cannot be had here: {error}");
+                self.tally.skip(name, "the rules of checkov", &reason);
+                return;
+            }
+        };
+        let mut command = self.environment.command(program);
+        // Local folders and the list alone: nothing is asked of the network.
+        command
+            .args(["--framework=terraform", "--skip-download", "--compact"])
+            .args(["--quiet", "--directory=.", "--config-file=.checkov.yaml"])
+            .current_dir(source)
+            .stdin(Stdio::null());
+        self.step(name, vec![command], |_, _| Counts::default());
     }
 
     /// The plugin as krew installs it.

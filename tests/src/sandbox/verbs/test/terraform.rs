@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::sandbox::endpoints::WORKSPACE;
@@ -52,77 +52,28 @@ pub(super) fn command(terraform: &Path, environment: &Environment, folder: &Path
     command
 }
 
-/// The runs of test files that the project has and the copy has not: the kubernetes provider of
-/// this machine cannot take what they test.
-pub(super) fn left_out(source: &Path, copy: &Path) -> Vec<(PathBuf, String)> {
-    let mut runs = Vec::new();
-    for folder in FOLDERS {
-        let tests = Path::new(folder).join("tests");
-        for entry in fs::read_dir(source.join(&tests))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let file = tests.join(entry.file_name());
-            if copy.join(&file).exists() {
-                continue;
-            }
-            let text = fs::read_to_string(source.join(&file)).unwrap_or_default();
-            let names = text.lines().filter_map(|line| {
-                let name = line.strip_prefix("run \"")?;
-                name.split_once('"').map(|(name, _)| name.to_owned())
-            });
-            runs.extend(names.map(|name| (file.clone(), name)));
-        }
-    }
-    runs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_copy_leaves_the_sandboxs_own_files_behind_and_tells_what_is_missing() {
-        let (source, applied, copied) = (
-            tempfile::tempdir().unwrap(),
-            tempfile::tempdir().unwrap(),
-            tempfile::tempdir().unwrap(),
-        );
-        let write = |root: &Path, name: &str, text: &str| {
-            let path = root.join(name);
+    fn the_copy_leaves_the_sandboxs_own_files_behind() {
+        let (applied, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for name in [
+            "main.tf",
+            "tests/a.tftest.hcl",
+            "sandbox.auto.tfvars",
+            ".applied",
+            "backend.hcl",
+            "bootstrap/terraform.tfstate",
+        ] {
+            let path = applied.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        for name in ["main.tf", "sandbox.auto.tfvars", ".applied", "backend.hcl"] {
-            write(applied.path(), name, "");
+            fs::write(path, "").unwrap();
         }
-        for name in ["bootstrap/terraform.tfstate", "tests/a.tftest.hcl"] {
-            write(applied.path(), name, "");
-        }
-        write(source.path(), "tests/a.tftest.hcl", "run \"one\" {\n}\n");
-        write(
-            source.path(),
-            "modules/registry/tests/b.tftest.hcl",
-            "run \"two\" {\n}\nrun \"three\" {\n}\n",
-        );
         copy(applied.path(), copied.path()).unwrap();
-        let names: Vec<_> = ["main.tf", "tests/a.tftest.hcl", "bootstrap"]
-            .iter()
-            .map(|name| copied.path().join(name).exists())
-            .collect();
-        assert_eq!(names, [true; 3]);
-        assert_eq!(fs::read_dir(copied.path()).unwrap().count(), 3);
-        assert_eq!(
-            fs::read_dir(copied.path().join("bootstrap"))
-                .unwrap()
-                .count(),
-            0
-        );
-        let missing: Vec<_> = left_out(source.path(), copied.path())
-            .into_iter()
-            .map(|(_, name)| name)
-            .collect();
-        assert_eq!(missing, ["two", "three"]);
+        let count = |folder: &str| fs::read_dir(copied.path().join(folder)).unwrap().count();
+        assert!(copied.path().join("main.tf").exists());
+        assert_eq!([count(""), count("tests"), count("bootstrap")], [3, 1, 0]);
     }
 }
