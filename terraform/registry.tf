@@ -10,6 +10,7 @@ module "registry" {
   keep_images     = var.keep_images
   moving_tags     = [var.environment, "${var.environment}-*"]
   force_delete    = var.environment != "prod"
+  kms_key_arn     = var.kms_key_arn
   pull_role       = var.pull_role
   pull_role_trust = var.pull_role_trust
 

@@ -33,6 +33,11 @@ variable "environment" {
 variable "region" {
   description = "The region of the registry."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "The region \"${var.region}\" is not one of AWS: they look like eu-central-1."
+  }
 }
 
 variable "kube_context" {
@@ -78,7 +83,7 @@ variable "services" {
 
   validation {
     condition     = alltrue([for name in keys(var.services) : can(regex("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", name)) && !strcontains(name, "--")])
-    error_message = "A service's name needs 1 to 40 lower case letters, digits, and single hyphens, with a letter first."
+    error_message = "A service's name needs 1 to 40 lower case letters, digits, and single hyphens, with a letter first: ECR and Kubernetes refuse anything else."
   }
 
   validation {
@@ -105,6 +110,54 @@ variable "services" {
     error_message = "Two services cannot have the same node_port."
   }
 
+  # On a laptop's cluster all load balancers share one address.
+  validation {
+    condition = var.service_type != "LoadBalancer" || (
+      length([for service in values(var.services) : service.port if service.port != null]) ==
+      length(distinct([for service in values(var.services) : service.port if service.port != null]))
+    )
+    error_message = "Two services cannot have the same port with the service_type LoadBalancer: on a local cluster they share one address."
+  }
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : service.replicas >= 0 && floor(service.replicas) == service.replicas])
+    error_message = "The replicas are a whole number, 0 or more."
+  }
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : startswith(service.health_path, "/")])
+    error_message = "A health_path begins with a slash."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for service in values(var.services) :
+      [for name in concat(keys(service.env), keys(service.secret_env)) : can(regex("^[A-Za-z_][A-Za-z0-9_.-]*$", name))]
+    ]))
+    error_message = "The name of an environment variable has letters, digits, and _ . - with no digit first."
+  }
+
+  validation {
+    condition     = alltrue([for service in values(var.services) : length(setintersection(keys(service.env), keys(service.secret_env))) == 0])
+    error_message = "A variable is in env or in secret_env, not in both."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for service in values(var.services) :
+      [for value in values(service.secret_env) : can(regex("^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", value.secret)) && can(regex("^[A-Za-z0-9._-]{1,253}$", value.key))]
+    ]))
+    error_message = "A secret_env names a Secret (lower case letters, digits, hyphens, and dots) and one of its keys (letters, digits, and . _ -)."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for service in values(var.services) :
+      [for quantity in [service.cpu, service.memory] : can(regex("^[0-9]+([.][0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", quantity))]
+    ]))
+    error_message = "cpu and memory are quantities of Kubernetes, such as 50m and 128Mi."
+  }
+
   validation {
     condition     = alltrue([for service in values(var.services) : contains(["MUTABLE", "IMMUTABLE"], coalesce(service.tag_mutability, "MUTABLE"))])
     error_message = "tag_mutability is MUTABLE or IMMUTABLE."
@@ -126,12 +179,22 @@ variable "service_account" {
   description = "The ServiceAccount of the pods. It is created unless it is \"default\", which every namespace has."
   type        = string
   default     = "default"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", var.service_account))
+    error_message = "A ServiceAccount's name has lower case letters, digits, hyphens, and dots."
+  }
 }
 
 variable "pull_secret" {
   description = "The name of the pull secret. Terraform makes the empty shell, kubectl hybrid fills it."
   type        = string
   default     = "regcred"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", var.pull_secret))
+    error_message = "A Secret's name has lower case letters, digits, hyphens, and dots."
+  }
 }
 
 variable "tag_mutability" {
@@ -146,9 +209,20 @@ variable "tag_mutability" {
 }
 
 variable "keep_images" {
-  description = "How many tagged images each repository keeps."
+  description = "How many images each repository keeps beside those that a moving tag points at."
   type        = number
   default     = 50
+
+  validation {
+    condition     = var.keep_images >= 1 && floor(var.keep_images) == var.keep_images
+    error_message = "At least one image has to be kept, and a whole number of them."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "A KMS key for the layers in ECR. Without one ECR encrypts with AES256."
+  type        = string
+  default     = null
 }
 
 variable "pull_role" {
@@ -164,11 +238,12 @@ variable "pull_role_trust" {
 }
 
 variable "state" {
-  description = "What backend.hcl says about the state: the root cannot read its own backend. The bucket is needed for the policies alone."
+  description = "What backend.hcl says about the state: the root cannot read its own backend. The bucket and the key are needed for the policies alone."
   type = object({
-    lock       = optional(string, "both")
-    lock_table = optional(string, "hybrid-tflock")
-    bucket     = optional(string)
+    lock        = optional(string, "both")
+    lock_table  = optional(string, "hybrid-tflock")
+    bucket      = optional(string)
+    kms_key_arn = optional(string)
   })
   default = {}
 

@@ -9,13 +9,6 @@ output "lock_table" {
 }
 
 output "backend_hcl" {
-  description = "The backend settings of the root: terraform output -raw backend_hcl > ../backend.hcl"
-  value = join("\n", concat(
-    [
-      "bucket         = ${jsonencode(aws_s3_bucket.state.bucket)}",
-      "region         = ${jsonencode(data.aws_region.current.name)}",
-    ],
-    [for table in aws_dynamodb_table.lock[*].name : "dynamodb_table = ${jsonencode(table)}"],
-    ["use_lockfile   = true", ""],
-  ))
+  description = "The backend settings of the root, as they are in backend_file."
+  value       = local.backend_hcl
 }

@@ -21,8 +21,11 @@ variable "bucket" {
   default     = null
 
   validation {
-    condition     = var.bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket))
-    error_message = "S3 wants 3 to 63 lower case letters, digits, dots, and hyphens."
+    condition = var.bucket == null || (
+      can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket))
+      && !can(regex("[.][.]|^xn--|^sthree-|-s3alias$|--ol-s3$|^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$", var.bucket))
+    )
+    error_message = "S3 wants 3 to 63 lower case letters, digits, single dots, and hyphens, with a letter or digit at both ends, no IP address, and none of the beginnings and endings that it keeps for itself (xn--, sthree-, -s3alias, --ol-s3)."
   }
 }
 
@@ -33,9 +36,20 @@ variable "lock_table" {
 }
 
 variable "kms_key_arn" {
-  description = "A KMS key for the bucket. Without one S3 encrypts with its own keys (AES256)."
+  description = "A KMS key for the bucket and the table. Without one AWS encrypts with its own keys."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/.+$", var.kms_key_arn))
+    error_message = "A KMS key is named by its ARN: arn:aws:kms:REGION:ACCOUNT:key/ID."
+  }
+}
+
+variable "backend_file" {
+  description = "Where the backend settings of the root are written to, seen from this folder. Empty: nowhere."
+  type        = string
+  default     = "../backend.hcl"
 }
 
 variable "old_versions_days" {
@@ -44,7 +58,7 @@ variable "old_versions_days" {
   default     = 90
 
   validation {
-    condition     = var.old_versions_days >= 1
+    condition     = var.old_versions_days >= 1 && floor(var.old_versions_days) == var.old_versions_days
     error_message = "S3 expires old versions after one day at the earliest."
   }
 }

@@ -163,6 +163,141 @@ run "a_state_without_the_table_names_none" {
   }
 }
 
+run "two_load_balancers_on_one_port_are_refused" {
+  command = plan
+
+  variables {
+    service_type = "LoadBalancer"
+    services = {
+      web = { port = 3000 }
+      api = { port = 3000 }
+    }
+  }
+
+  expect_failures = [var.services]
+}
+
+run "two_services_may_listen_on_one_port_behind_node_ports" {
+  command = plan
+
+  variables {
+    services = {
+      web = { port = 3000 }
+      api = { port = 3000 }
+    }
+  }
+
+  assert {
+    condition     = length(output.hybrid.services) == 2
+    error_message = "A Service has an address of its own."
+  }
+}
+
+run "names_of_services_that_ecr_refuses_are_refused_first" {
+  command = plan
+
+  variables {
+    services = { Web = { port = 3000 } }
+  }
+
+  expect_failures = [var.services]
+}
+
+run "names_that_are_too_long_are_refused_first" {
+  command = plan
+
+  variables {
+    project = "a-project-with-a-name-longer-than-30"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "a_port_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    services = { web = { port = 70000 } }
+  }
+
+  expect_failures = [var.services]
+}
+
+run "a_variable_from_two_places_is_refused" {
+  command = plan
+
+  variables {
+    services = {
+      web = {
+        env        = { PASSWORD = "none" }
+        secret_env = { PASSWORD = { secret = "web-secrets", key = "password" } }
+      }
+    }
+  }
+
+  expect_failures = [var.services]
+}
+
+run "what_is_no_region_is_refused" {
+  command = plan
+
+  variables {
+    region = "Frankfurt"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "an_environment_that_could_be_taken_for_a_personal_workspace_is_refused" {
+  command = plan
+
+  variables {
+    environment = "dev-laptop1"
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "no_policy_is_wider_than_its_workspaces" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for statement in concat(data.aws_iam_policy_document.read_contract.statement, data.aws_iam_policy_document.operate.statement) : [
+        [for action in statement.actions : !strcontains(action, "*")],
+        [for resource in statement.resources : !contains(["*", "arn:aws:s3:::hybrid-tfstate-123456789012/*"], resource)],
+      ]
+    ]))
+    error_message = "A policy allows more than it names."
+  }
+
+  assert {
+    condition = alltrue([
+      for action in flatten([for statement in data.aws_iam_policy_document.read_contract.statement : statement.actions]) :
+      contains(["s3:ListBucket", "s3:GetObject", "dynamodb:GetItem"], action)
+    ])
+    error_message = "Whoever may read the contract may write."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in data.aws_iam_policy_document.read_contract.statement : statement.resources if contains(statement.actions, "s3:GetObject")
+      ])) == toset(flatten([
+      for name in ["dev", "dev-*"] : [
+        for end in ["", ".tflock"] : "arn:aws:s3:::hybrid-tfstate-123456789012/env:/${name}/hybrid/terraform.tfstate${end}"
+      ]
+    ]))
+    error_message = "Other states than those of the environment can be read."
+  }
+
+  assert {
+    condition = !contains(flatten([
+      for statement in data.aws_iam_policy_document.operate.statement : statement.resources if contains(statement.actions, "s3:DeleteObject")
+    ]), "arn:aws:s3:::hybrid-tfstate-123456789012/env:/dev/hybrid/terraform.tfstate")
+    error_message = "The state of the environment can be deleted."
+  }
+}
+
 run "a_region_other_than_the_registrys_is_refused" {
   command = plan
 

@@ -153,7 +153,13 @@ resource "kubernetes_deployment_v1" "this" {
 
           security_context {
             allow_privilege_escalation = false
-            run_as_non_root            = each.value.non_root
+
+            capabilities {
+              # Nobody answers requests with packets made by hand.
+              drop = ["NET_RAW"]
+            }
+
+            run_as_non_root = each.value.non_root
             # Named, because an image may name its user by a word, which Kubernetes cannot check, and
             # because a provider may write root where nothing is named.
             run_as_user  = each.value.non_root ? each.value.run_as_user : null

@@ -34,6 +34,11 @@ variable "services" {
     condition     = alltrue([for service in values(var.services) : service.run_as_user > 0 && floor(service.run_as_user) == service.run_as_user])
     error_message = "A run_as_user is a whole number above 0: 0 is root."
   }
+
+  validation {
+    condition     = alltrue([for name in keys(var.services) : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", name))])
+    error_message = "A service's name is that of a Service in Kubernetes: 1 to 63 lower case letters, digits, and hyphens, with a letter first."
+  }
 }
 
 variable "service_type" {

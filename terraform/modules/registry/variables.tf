@@ -15,8 +15,8 @@ variable "repositories" {
   }))
 
   validation {
-    condition     = alltrue([for name in keys(var.repositories) : can(regex("^[a-z0-9]+([._-][a-z0-9]+)*$", name))])
-    error_message = "ECR wants lower case letters and digits with single separators (hyphen, dot, underscore)."
+    condition     = alltrue([for name in keys(var.repositories) : can(regex("^[a-z0-9]+([._-][a-z0-9]+)*$", name)) && length("${var.prefix}/${name}") <= 256])
+    error_message = "ECR wants lower case letters and digits with single separators (hyphen, dot, underscore), and at most 256 characters with the prefix."
   }
 
   validation {
@@ -40,6 +40,11 @@ variable "untagged_days" {
   description = "How many days an image stays after its last tag has moved away."
   type        = number
   default     = 7
+
+  validation {
+    condition     = var.untagged_days >= 1 && floor(var.untagged_days) == var.untagged_days
+    error_message = "ECR counts whole days, at least one."
+  }
 }
 
 variable "moving_tags" {

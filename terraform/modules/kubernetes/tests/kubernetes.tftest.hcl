@@ -123,3 +123,33 @@ run "a_load_balancer_has_no_node_port_in_the_contract" {
     error_message = "The node port of a load balancer is nobody's business."
   }
 }
+
+run "names_that_kubernetes_refuses_are_refused_first" {
+  command = plan
+
+  variables {
+    services = { Web_Site = { image = "web" } }
+  }
+
+  expect_failures = [var.services]
+}
+
+run "a_namespace_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    namespace = "Knowledge.Repo"
+  }
+
+  expect_failures = [var.namespace]
+}
+
+run "another_type_of_service_is_refused" {
+  command = plan
+
+  variables {
+    service_type = "ExternalName"
+  }
+
+  expect_failures = [var.service_type]
+}

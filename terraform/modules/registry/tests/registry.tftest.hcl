@@ -93,3 +93,79 @@ run "upper_case_is_refused" {
 
   expect_failures = [var.repositories]
 }
+
+run "whoever_may_pull_cannot_push" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for action in flatten([for statement in data.aws_iam_policy_document.pull.statement : statement.actions]) :
+      can(regex("^ecr:(Batch(Check|Get)|Describe|Get|List)", action)) && !strcontains(action, "*")
+    ])
+    error_message = "The policy for pulling allows more than that."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in concat(data.aws_iam_policy_document.pull.statement, [data.aws_iam_policy_document.push.statement[0]]) :
+      join(" ", statement.actions) == "ecr:GetAuthorizationToken" || !contains(statement.resources, "*")
+    ])
+    error_message = "A policy reaches repositories of others."
+  }
+}
+
+run "force_delete_is_asked_for" {
+  command = plan
+
+  variables {
+    force_delete = true
+  }
+
+  assert {
+    condition     = alltrue([for repository in values(aws_ecr_repository.this) : repository.force_delete])
+    error_message = "A destroy would end at the first image."
+  }
+}
+
+run "a_key_of_ones_own_encrypts_the_layers" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/0b0c7a9e-5c0a-4b3f-8f0e-2f3f4d5e6f70"
+  }
+
+  assert {
+    condition     = aws_ecr_repository.this["web"].encryption_configuration[0].encryption_type == "KMS"
+    error_message = "The layers are not encrypted with the key."
+  }
+}
+
+run "another_mutability_is_refused" {
+  command = plan
+
+  variables {
+    repositories = { web = { tag_mutability = "SOMETIMES" } }
+  }
+
+  expect_failures = [var.repositories]
+}
+
+run "keeping_nothing_is_refused" {
+  command = plan
+
+  variables {
+    keep_images = 0
+  }
+
+  expect_failures = [var.keep_images]
+}
+
+run "ecr_takes_four_wildcards_and_no_more" {
+  command = plan
+
+  variables {
+    moving_tags = ["a*", "b*", "c*", "d*", "e*"]
+  }
+
+  expect_failures = [var.moving_tags]
+}
