@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::endpoints::host_ports;
 use super::supply::{self, Item};
-use super::{Layout, SandboxError, gate};
+use super::{Layout, SandboxError, processes};
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// Free space for images, containers and the cluster's data.
@@ -25,7 +25,8 @@ pub fn check(layout: &Layout, items: &[Item]) -> Result<(), SandboxError> {
     root()?;
     state_path(layout.state())?;
     namespaces()?;
-    if gate::find(layout).is_none() {
+    // What an earlier run left open is closed by the next.
+    if processes::of_state(layout.state()).is_empty() {
         for port in host_ports() {
             free_port(port)?;
         }
@@ -37,6 +38,19 @@ pub fn check(layout: &Layout, items: &[Item]) -> Result<(), SandboxError> {
     }
     if !layout.cache().builds().exists() {
         free_space(layout.cache().root(), BUILD_SPACE, "HYBRID_CACHE")?;
+    }
+    Ok(())
+}
+
+/// Whoever is inside the machine cannot start or stop it: its processes have other numbers there.
+pub fn outside() -> Result<(), SandboxError> {
+    let first = fs::read("/proc/1/cmdline").unwrap_or_default();
+    if processes::is_background(&first) {
+        return Err(SandboxError::Prerequisite(
+            "This command runs inside the sandbox, which can be brought up and taken down only \
+             from outside: leave `cargo sandbox exec` first."
+                .to_owned(),
+        ));
     }
     Ok(())
 }

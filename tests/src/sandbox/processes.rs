@@ -1,8 +1,10 @@
 //! Processes that outlive the command that started them: recorded so that a later one finds them,
 //! and never mistakes another process for them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -79,6 +81,39 @@ impl ProcessRecord {
     }
 }
 
+/// The supervisors and gates of a state folder, also those whose record is lost: whoever removed
+/// the record without ending the process leaves ports open and data folders locked.
+pub fn of_state(state: &Path) -> Vec<ProcessRecord> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pid_of = |name: &OsStr| name.to_str().and_then(|text| text.parse().ok());
+    entries
+        .flatten()
+        .filter_map(|entry| Some((pid_of(&entry.file_name())?, entry.path())))
+        .filter(|(_, process)| {
+            let read = |name: &str| fs::read(process.join(name)).unwrap_or_default();
+            is_background(&read("cmdline")) && is_of_state(&read("environ"), state)
+        })
+        .filter_map(|(pid, _)| ProcessRecord::of(pid).ok())
+        .collect()
+}
+
+/// Whether a command line is one of this program's processes that outlive the command.
+pub(super) fn is_background(command_line: &[u8]) -> bool {
+    let mut words = command_line.split(|byte| *byte == 0);
+    let program = words.next().unwrap_or_default();
+    program.ends_with(b"hybrid-sandbox")
+        && words
+            .next()
+            .is_some_and(|verb| verb == b"supervise" || verb == b"gate")
+}
+
+fn is_of_state(environ: &[u8], state: &Path) -> bool {
+    let variable = [b"HYBRID_SANDBOX_DIR=", state.as_os_str().as_bytes()].concat();
+    environ.split(|byte| *byte == 0).any(|it| it == variable)
+}
+
 /// Whether the process behind a descriptor ends within `patience`.
 pub(crate) fn gone_within(process: &impl std::os::fd::AsFd, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
@@ -121,6 +156,17 @@ fn boot_id() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_the_sandbox_is_known_by_its_verb_and_its_state_folder() {
+        assert!(is_background(b"/target/debug/hybrid-sandbox\0supervise\0"));
+        assert!(is_background(b"hybrid-sandbox\0gate\0"));
+        assert!(!is_background(b"hybrid-sandbox\0up\0"));
+        assert!(!is_background(b"less\0gate\0"));
+        let environ = b"HOME=/\0HYBRID_SANDBOX_DIR=/var/lib/one\0";
+        assert!(is_of_state(environ, Path::new("/var/lib/one")));
+        assert!(!is_of_state(environ, Path::new("/var/lib/on")));
+    }
     use std::process::Command;
 
     #[test]

@@ -13,6 +13,7 @@ use crate::sandbox::{Layout, SandboxError, gate, prerequisites};
 pub fn down(layout: &Layout, purge: bool, report: &Report) -> Result<(), SandboxError> {
     let begun = Instant::now();
     prerequisites::root()?;
+    prerequisites::outside()?;
     if !layout.state().exists() && !purge {
         report.say("There is no sandbox.");
         return Ok(());

@@ -28,6 +28,11 @@ const ROOMS: [&str; 4] = [
     "rollout_real",
     "terraform_real",
 ];
+/// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
+const WHOLE: [(&str, &str); 2] = [
+    ("end to end", "end_to_end"),
+    ("the sandbox heals", "sandbox_heals"),
+];
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
     "AWS_",
@@ -137,11 +142,9 @@ impl Run<'_> {
         };
         let command = self.real(&["--lib"]);
         self.cargo_step("front", command, front);
-        if has_end_to_end() {
-            let command = self.real(&["--test", "end_to_end"]);
-            self.cargo_step("end to end", command, &["--ignored", "--test-threads=1"]);
-        } else {
-            self.report.warn("There are no end-to-end tests.");
+        for (name, suite) in WHOLE {
+            let command = self.real(&["--test", suite]);
+            self.cargo_step(name, command, &["--ignored", "--test-threads=1"]);
         }
     }
 
@@ -364,11 +367,6 @@ fn worth_showing(output: &str) -> String {
     };
     let lines: Vec<&str> = output.lines().filter(|line| !went_well(line)).collect();
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
-}
-
-fn has_end_to_end() -> bool {
-    let folder = source_tree().join("tests/tests");
-    folder.join("end_to_end.rs").exists() || folder.join("end_to_end/main.rs").exists()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::sandbox::supervisor::{self, Event, PartSpec, Supervisor};
 use crate::sandbox::supply::{self, Item, Source, Supplies};
 use crate::sandbox::{
     Environment, Layout, SandboxError, certificates, gate, kubeconfig, machine, node, parts, pods,
-    prerequisites, terraform,
+    prerequisites, processes, terraform,
 };
 
 /// How many lines of a log an error shows.
@@ -31,6 +31,7 @@ const TOOLS: [Item; 3] = [Item::DockerCli, Item::Kubectl, Item::Terraform];
 pub fn up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
     let begun = Instant::now();
     prerequisites::root()?;
+    prerequisites::outside()?;
     let up = format!("The sandbox is up in `{}`", layout.state().display());
     if is_complete(layout) {
         report.say(format!("{up}."));
@@ -74,6 +75,13 @@ fn bring_up(layout: &Layout, supplies: &Supplies, report: &Report) -> Result<(),
     let launched = running.is_none();
     if launched {
         clean_up(layout, report)?;
+    } else {
+        let known = [layout.supervisor_record(), layout.gate_record()];
+        let known: Vec<_> = known
+            .iter()
+            .filter_map(|it| ProcessRecord::read(it))
+            .collect();
+        end_all_but(&known, layout)?;
     }
     lay_out(layout, supplies)?;
     let specs = parts::build(layout, supplies)?;
@@ -155,18 +163,7 @@ fn start(
 
 /// Ends what an earlier run has left, so that the next machine finds nothing in its way.
 pub(super) fn clean_up(layout: &Layout, report: &Report) -> Result<(), SandboxError> {
-    let patience = Duration::from_secs(10);
-    if let Some(record) = ProcessRecord::read(&layout.supervisor_record())
-        && record.is_alive()
-        && !record.end(Signal::KILL, patience)
-    {
-        return Err(SandboxError::Supervisor {
-            why: format!("(process {}) cannot be killed", record.pid),
-            tail: String::new(),
-            log: layout.log("supervisor"),
-        });
-    }
-    gate::close(layout);
+    end_all_but(&[], layout)?;
     for group in machine::remove_cgroups() {
         report.warn(format!(
             "The control group `{}` is still in use.",
@@ -175,6 +172,21 @@ pub(super) fn clean_up(layout: &Layout, report: &Report) -> Result<(), SandboxEr
     }
     // Sockets and records of processes that are gone.
     remove_dir(&layout.run())
+}
+
+/// Ends the supervisors and gates of this state folder except the known ones.
+fn end_all_but(known: &[ProcessRecord], layout: &Layout) -> Result<(), SandboxError> {
+    let patience = Duration::from_secs(10);
+    for process in processes::of_state(layout.state()) {
+        if !known.contains(&process) && !process.end(Signal::KILL, patience) {
+            return Err(SandboxError::Supervisor {
+                why: format!("(process {}) cannot be killed", process.pid),
+                tail: String::new(),
+                log: layout.log("supervisor"),
+            });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn remove_dir(dir: &Path) -> Result<(), SandboxError> {
