@@ -20,7 +20,7 @@ pub struct Place {
 ///
 /// Docker reads `DOCKER_CONFIG`, else `~/.docker`. Podman reads `REGISTRY_AUTH_FILE` alone when it is
 /// set, else first the login file in `XDG_RUNTIME_DIR`, which a restart empties, and then the lasting
-/// one in the configuration folder.
+/// one in the configuration folder. Podman 4 takes Docker's file alone where `DOCKER_CONFIG` is set.
 pub fn places(environment: &Environment, podman: bool) -> Result<Vec<Place>, ConfigureError> {
     let docker = DockerConfig::path(environment).ok_or(ConfigureError::NoPlace {
         whose: "Docker",

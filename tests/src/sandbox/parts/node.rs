@@ -1,11 +1,16 @@
 //! The node: kubelet and kube-proxy.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::build::{Bench, text};
 use super::{containers, control_plane, images};
 use crate::sandbox::certificates::{
     KUBELET as KUBELET_CERTIFICATE, KUBELET_SERVER, PROXY as PROXY_CERTIFICATE,
 };
-use crate::sandbox::endpoints::{NODE, POD_RANGE};
+use crate::sandbox::endpoints::{
+    Endpoints, NODE, OTHER_ACCOUNT, OTHER_REGION, POD_RANGE, registry_host,
+};
 use crate::sandbox::machine::CGROUP;
 use crate::sandbox::supervisor::{PartSpec, Readiness};
 use crate::sandbox::supply::Item;
@@ -55,6 +60,7 @@ pub(super) fn kubelet(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     let settings = bench.settings("kubelet.json", &settings.to_string())?;
     let kubeconfig = kubeconfig::internal(bench.layout, KUBELET_CERTIFICATE)?;
     let kubeconfig = bench.settings("kubelet.kubeconfig", &kubeconfig)?;
+    let (providers, programs) = credential_provider(bench)?;
     let mut part = bench
         .service(KUBELET, bench.path(Item::Kubelet)?)
         .args([
@@ -65,6 +71,8 @@ pub(super) fn kubelet(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
         ])
         .args(["--root-dir", &text(&root), "--hostname-override", NODE])
         .args(["--cert-dir", &text(&root.join("pki"))])
+        .args(["--image-credential-provider-config", &providers])
+        .args(["--image-credential-provider-bin-dir", &programs])
         .after(&[
             containers::CONTAINERD,
             control_plane::API_SERVER,
@@ -77,6 +85,52 @@ pub(super) fn kubelet(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     // Pods go with the machine or are taken over by the next kubelet.
     part.stop_within = 2;
     Ok(part)
+}
+
+/// The product as the kubelet's credential provider: its configuration, and the folder of programs.
+///
+/// It answers for one registry only, that of the second account in the second region. All others
+/// are pulled with pull secrets or not at all: a provider for them would hide a bad `regcred`.
+fn credential_provider(bench: &Bench<'_>) -> Result<(String, String), SandboxError> {
+    const PROGRAM: &str = "docker-credential-ecr-hybrid";
+    let tokens = bench.data("kubelet-tokens")?;
+    let endpoint = Endpoints::default().aws;
+    let tokens = text(&tokens);
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        // The emulator takes a key that is an account's number for a key of that account.
+        ("AWS_ACCESS_KEY_ID", OTHER_ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("HYBRID_STORE", "file"),
+        ("HYBRID_CACHE_DIR", &tokens),
+    ];
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
+        .collect();
+    let settings = serde_json::json!({
+        "apiVersion": "kubelet.config.k8s.io/v1",
+        "kind": "CredentialProviderConfig",
+        "providers": [{
+            "name": PROGRAM,
+            "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+            "args": ["kubelet"],
+            "defaultCacheDuration": "0s",
+            "env": variables,
+            "matchImages": [registry_host(OTHER_ACCOUNT, OTHER_REGION)]
+        }]
+    });
+    let settings = bench.settings("credential-providers.json", &settings.to_string())?;
+    // A script, because the kubelet does not start without its providers, and the product may be
+    // built after it.
+    let product = bench.layout.binaries()?.join(PROGRAM);
+    let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", text(&product));
+    let program = bench.settings(&format!("credential-providers/{PROGRAM}"), &script)?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))
+        .map_err(SandboxError::io("protect", &program))?;
+    let folder = program.parent().unwrap_or(&program);
+    Ok((text(&settings), text(folder)))
 }
 
 pub(super) fn proxy(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {

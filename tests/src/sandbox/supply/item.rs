@@ -67,6 +67,8 @@ pub enum Item {
     GnomeKeyring,
     /// `dbus-run-session`.
     Dbus,
+    /// podman.
+    Podman,
 }
 
 impl Item {
@@ -104,6 +106,7 @@ impl Item {
             Self::BusyboxRoot => "busybox root folder",
             Self::GnomeKeyring => "gnome-keyring",
             Self::Dbus => "dbus-run-session",
+            Self::Podman => "podman",
         }
     }
 }

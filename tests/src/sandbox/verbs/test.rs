@@ -142,10 +142,23 @@ impl Run<'_> {
         };
         let command = self.real(&["--lib"]);
         self.cargo_step("front", command, front);
+        self.clients();
         for (name, suite) in WHOLE {
             let command = self.real(&["--test", suite]);
             self.cargo_step(name, command, &["--ignored", "--test-threads=1"]);
         }
+    }
+
+    /// The helper's real clients. Podman is installed for its one test; where that cannot be, the
+    /// test is passed over.
+    fn clients(&mut self) {
+        let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+        if let Err(error) = supply::ensure(Item::Podman, self.layout.cache(), self.report) {
+            self.report.warn(error);
+            of_the_tests.extend(["--skip", "podman"]);
+        }
+        let command = self.real(&["--test", "clients"]);
+        self.cargo_step("clients", command, &of_the_tests);
     }
 
     /// Tests on real parts. Of the whole workspace, since a package alone is built anew.
