@@ -129,10 +129,14 @@ pub enum Output {
 pub enum Command {
     /// Build, push and roll out what changed, with a fresh pull secret
     Deploy(Deploy),
+    /// Show what a service can go back to, or go back
+    Rollback(Rollback),
     /// Restart workloads and wait
     Restart(Restart),
     /// Show what runs
     Status(Services),
+    /// Show what a service writes, by kubectl
+    Logs(Logs),
     /// Name what is broken, and the fix
     Doctor,
     /// Show or refresh the pull secret
@@ -184,6 +188,9 @@ pub struct Deploy {
     /// Builds at a time
     #[arg(short, long, env = "HYBRID_JOBS", default_value_t = JOBS, value_name = "N")]
     pub jobs: NonZeroUsize,
+    /// When one service fails, let all go back to what they ran before
+    #[arg(long, env = "HYBRID_ATOMIC", value_parser = BoolishValueParser::new())]
+    pub atomic: bool,
     /// How long a roll-out may take
     #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
@@ -192,12 +199,54 @@ pub struct Deploy {
 /// Flags of `restart`.
 #[derive(Debug, Clone, Args)]
 pub struct Restart {
-    /// Services; default: all of the contract
-    #[arg(value_name = "SERVICE")]
+    /// Services; default: all of the contract, or all workloads of the namespace given with -n
+    #[arg(value_name = "SERVICE", conflicts_with = "selector")]
     pub services: Vec<String>,
+    /// Restart the workloads with these labels instead, for example app=web,tier!=db
+    #[arg(short = 'l', long, env = "HYBRID_SELECTOR", value_name = "LABELS")]
+    pub selector: Option<String>,
     /// How long a roll-out may take
     #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// Flags of `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    /// Service; default: show what each can go back to
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Revision or digest to go back to; without it the candidates are shown
+    #[arg(
+        long,
+        env = "HYBRID_TO",
+        value_name = "REV|DIGEST",
+        requires = "service"
+    )]
+    pub to: Option<String>,
+    /// Show what would change and change nothing
+    #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// How long a roll-out may take
+    #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// Flags of `logs`.
+#[derive(Debug, Clone, Args)]
+pub struct Logs {
+    /// Service
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Go on as more is written
+    #[arg(short, long, env = "HYBRID_FOLLOW", value_parser = BoolishValueParser::new())]
+    pub follow: bool,
+    /// Of the run before this one
+    #[arg(short, long, env = "HYBRID_PREVIOUS", value_parser = BoolishValueParser::new())]
+    pub previous: bool,
+    /// More flags for `kubectl logs`, after --
+    #[arg(last = true, value_name = "FLAG")]
+    pub rest: Vec<std::ffi::OsString>,
 }
 
 /// The commands of `regcred`.

@@ -14,6 +14,7 @@ pub struct CommandError {
     exit: Exit,
     message: String,
     causes: Vec<String>,
+    excerpt: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -24,6 +25,7 @@ impl CommandError {
             exit,
             message: message.into(),
             causes: Vec::new(),
+            excerpt: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -48,6 +50,7 @@ impl CommandError {
             exit,
             message,
             causes,
+            excerpt: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -71,6 +74,13 @@ impl CommandError {
         }
     }
 
+    /// Shows lines that a program wrote.
+    #[must_use]
+    pub fn excerpt(mut self, lines: &[String]) -> Self {
+        self.excerpt.extend(lines.iter().map(|line| clean(line)));
+        self
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -81,10 +91,31 @@ impl CommandError {
         &self.causes
     }
 
+    /// Lines that a program wrote.
+    pub fn excerpts(&self) -> &[String] {
+        &self.excerpt
+    }
+
     /// What to do next.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }
+}
+
+/// A program's output must not move the cursor or colour the screen.
+fn clean(line: &str) -> String {
+    let mut shown = String::new();
+    let mut in_escape = false;
+    for letter in line.trim_end().chars() {
+        match letter {
+            '\u{1b}' => in_escape = true,
+            _ if in_escape => in_escape = !letter.is_ascii_alphabetic(),
+            '\t' => shown.push(' '),
+            _ if letter.is_control() => {}
+            _ => shown.push(letter),
+        }
+    }
+    shown
 }
 
 impl fmt::Display for CommandError {
@@ -116,6 +147,13 @@ mod tests {
         let error = CommandError::from_error(Exit::Unexpected, &Outer(Inner));
         assert_eq!(error.to_string(), "could not read the state");
         assert_eq!(error.causes(), ["connection refused"]);
+    }
+
+    #[test]
+    fn what_a_program_wrote_cannot_move_the_cursor() {
+        let error = CommandError::new(Exit::RollOut, "x")
+            .excerpt(&["\u{1b}[31mno\tdatabase\u{1b}[0m\r".to_owned()]);
+        assert_eq!(error.excerpts(), ["no database"]);
     }
 
     #[test]

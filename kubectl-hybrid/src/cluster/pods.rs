@@ -30,6 +30,27 @@ pub async fn list(
         })
 }
 
+/// Reads a pod. `None` when there is none.
+pub async fn read(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Pod>, ClusterError> {
+    api(cluster, namespace)
+        .get_opt(name)
+        .await
+        .map_err(|error| cluster.explain(format!("read pod `{name}`"), &error))
+}
+
+/// The pull secrets that a pod names.
+pub fn pull_secrets(pod: &Pod) -> Vec<String> {
+    pod.spec
+        .iter()
+        .flat_map(|spec| spec.image_pull_secrets.iter().flatten())
+        .map(|reference| reference.name.clone())
+        .collect()
+}
+
 /// The last lines that a container wrote: of the run before this one, else of this one.
 ///
 /// Empty when there is nothing to be had; last words are a help, not a condition.

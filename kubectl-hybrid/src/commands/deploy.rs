@@ -5,6 +5,7 @@
 
 mod apply;
 mod plan;
+mod together;
 
 use std::path::PathBuf;
 
@@ -12,9 +13,10 @@ use serde::Serialize;
 
 use super::regcred::{self, SecretPlan, SecretReport};
 use super::session::{Session, guard};
-use crate::cli::Deploy;
+use crate::cli::{Deploy, Strategy};
 use crate::error::CommandError;
 use crate::exit::Exit;
+pub(super) use plan::registry_error;
 use plan::{Plan, ServicePlan};
 
 /// What `-o json` shows.
@@ -40,6 +42,12 @@ struct PlanView<'a> {
 
 /// `kubectl hybrid deploy [SERVICE…]`.
 pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, CommandError> {
+    if flags.atomic && flags.strategy == Strategy::Restart {
+        return Err(CommandError::new(
+            Exit::Usage,
+            "--atomic needs --strategy digest: a tag that was moved leads back to nothing",
+        ));
+    }
     let line = session.ui.line("deploy");
     line.now("reads the contract and finds the cluster and Docker");
     let engine = async {

@@ -170,7 +170,7 @@ async fn identity() -> Known<IdentityFacts> {
     }
 }
 
-async fn locks(session: &Session<'_>) -> Known<Vec<LockFacts>> {
+pub(super) async fn locks(session: &Session<'_>) -> Known<Vec<LockFacts>> {
     let settings = session.config.file.terraform.backend.as_ref();
     let read = async {
         let (access, backend) = lock::open(session.root.as_ref(), settings, &load_aws).await?;

@@ -4,9 +4,11 @@ mod config;
 mod deploy;
 mod doctor;
 mod helper;
+mod logs;
 mod regcred;
 mod restart;
 mod roll;
+mod rollback;
 mod run;
 mod session;
 mod settings;
@@ -16,4 +18,4 @@ mod unlock;
 mod workspace;
 
 pub use run::run;
-pub(crate) use time_left::time_left;
+pub(crate) use time_left::{age, time_left};

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::regcred::in_cluster;
 use super::session::Session;
-use crate::cluster::rollout::{self, End, FailureCause, WaitOptions};
-use crate::cluster::trouble::PullFault;
+use crate::cluster::pull_secret::{self, SecretRef};
+use crate::cluster::rollout::{self, End, Failure, FailureCause, Update, WaitOptions};
+use crate::cluster::trouble::{PullFault, Trouble};
 use crate::cluster::workload::{ContainerPin, WorkloadError};
-use crate::cluster::{Cluster, WorkloadRef};
+use crate::cluster::{Cluster, WorkloadRef, pods, service_account};
+use crate::diagnosis::{PullContext, explain_pull};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::project::Project;
 use crate::ui::Line;
 
 /// How waiting ended when the pods do not run.
@@ -28,77 +33,145 @@ impl From<Broken> for CommandError {
     }
 }
 
-/// Waits until the workload runs its current template.
-pub(super) async fn wait(
-    session: &Session<'_>,
-    cluster: &Cluster,
-    workload: &WorkloadRef,
-    expected: Vec<ContainerPin>,
-    timeout: Duration,
-    line: &Line,
-) -> Result<(), Broken> {
-    line.now("rolls out");
-    let options = WaitOptions {
-        timeout,
-        expected,
-        ..WaitOptions::default()
-    };
-    let end = rollout::wait(cluster, workload, &options, |update| {
-        line.now(format!(
-            "rolls out {}/{}: {}",
-            update.counts.ready.min(update.counts.updated),
-            update.counts.desired,
-            update.waiting_for
-        ));
-        session.ui.step(
-            "roll-out",
-            format!(
-                "{} {}/{} ready, {}",
-                update.workload,
-                update.counts.ready.min(update.counts.updated),
-                update.counts.desired,
-                update.waiting_for
-            ),
-        );
-    })
-    .await
-    .map_err(|error| Broken::Other(in_cluster(&error)))?;
-    match end {
-        End::Complete(state) => {
-            session.ui.step(
-                "ready",
-                format!("{workload} {}/{}", state.counts.ready, state.counts.desired),
-            );
-            Ok(())
-        }
-        End::Failed(failure) => {
-            let mut error = CommandError::from_error(Exit::RollOut, &*failure);
-            if !failure.last_words.is_empty() {
-                error = error.hint(format!(
-                    "its last lines: {}",
-                    failure.last_words.join(" | ")
-                ));
+/// A roll-out to wait for.
+pub(super) struct Roll<'a> {
+    pub session: &'a Session<'a>,
+    pub cluster: &'a Cluster,
+    pub project: &'a Project,
+    /// The service, or the workload's name when it is none of the contract's.
+    pub service: &'a str,
+    pub workload: &'a WorkloadRef,
+    /// The images that were pinned.
+    pub expected: Vec<ContainerPin>,
+    pub timeout: Duration,
+}
+
+impl Roll<'_> {
+    /// Waits until the workload runs its current template.
+    pub(super) async fn wait(&self, line: &Line) -> Result<(), Broken> {
+        line.now("rolls out");
+        let options = WaitOptions {
+            timeout: self.timeout,
+            expected: self.expected.clone(),
+            ..WaitOptions::default()
+        };
+        let mut said = String::new();
+        let end = rollout::wait(self.cluster, self.workload, &options, |update| {
+            let progress = progress(update);
+            line.now(format!("rolls out {progress}"));
+            // Another pod with the same trouble is no news.
+            if said != progress {
+                let step = format!("{} {progress}", update.workload);
+                self.session.ui.step("roll-out", step);
+                said = progress;
             }
-            let error = error
-                .hint(failure.hint())
-                .hint("`kubectl hybrid doctor` explains the cause");
-            let refused = matches!(
-                &failure.cause,
-                FailureCause::Pod { trouble, .. }
-                    if trouble.cause.pull_fault().is_some_and(PullFault::is_about_credentials)
-            );
-            Err(if refused {
-                Broken::RefusedLogin(error)
-            } else {
-                Broken::Other(error)
-            })
+        })
+        .await
+        .map_err(|error| Broken::Other(in_cluster(&error)))?;
+        match end {
+            End::Complete(state) => {
+                let counts = state.counts;
+                self.session.ui.step(
+                    "ready",
+                    format!("{} {}/{}", self.workload, counts.ready, counts.desired),
+                );
+                Ok(())
+            }
+            End::Failed(failure) => Err(self.failed(&failure).await),
+            End::TimedOut(timed_out) => Err(Broken::Other(
+                CommandError::from_error(Exit::TimedOut, &*timed_out)
+                    .hint(format!(
+                        "see what it does: `kubectl -n {} describe {}`",
+                        self.workload.namespace, self.workload
+                    ))
+                    .hint("--timeout gives it longer; `kubectl hybrid doctor` looks at all of it"),
+            )),
         }
-        End::TimedOut(timed_out) => Err(Broken::Other(
-            CommandError::from_error(Exit::TimedOut, &*timed_out).hint(
-                "`kubectl hybrid doctor` explains what it waits for; --timeout gives it longer",
-            ),
-        )),
     }
+
+    async fn failed(&self, failure: &Failure) -> Broken {
+        let (trouble, fault) = match &failure.cause {
+            FailureCause::Pod { trouble, .. } => (Some(trouble), trouble.cause.pull_fault()),
+            _ => (None, None),
+        };
+        let error = match (trouble, fault) {
+            (Some(trouble), Some(fault)) => self.cannot_pull(trouble, fault).await,
+            _ => CommandError::from_error(Exit::RollOut, failure)
+                .excerpt(&failure.last_words)
+                .hint(failure.hint()),
+        };
+        if fault.is_some_and(PullFault::is_about_credentials) {
+            Broken::RefusedLogin(error)
+        } else {
+            Broken::Other(error)
+        }
+    }
+
+    /// The reason of a pull that failed, from the pull secret and the pod as much as from the words
+    /// of the container runtime.
+    async fn cannot_pull(&self, trouble: &Trouble, fault: PullFault) -> CommandError {
+        let secret = SecretRef {
+            namespace: self.workload.namespace.clone(),
+            name: self.project.pull_secret.clone(),
+        };
+        let account = &self.project.service_account;
+        let (secret, names, pod) = tokio::join!(
+            pull_secret::read(self.cluster, &secret),
+            service_account::names_secret(self.cluster, &secret.namespace, account, &secret.name),
+            pods::read(self.cluster, &trouble.namespace, &trouble.pod),
+        );
+        let view = secret.map(|found| found.as_ref().map(pull_secret::view));
+        let pod_secrets = match pod {
+            Ok(Some(pod)) => pods::pull_secrets(&pod),
+            // It is gone; what is known is that others like it name the secret.
+            _ => vec![self.project.pull_secret.clone()],
+        };
+        let cause = explain_pull(
+            fault,
+            PullContext {
+                now: Timestamp::now(),
+                namespace: &self.workload.namespace,
+                secret_name: &self.project.pull_secret,
+                secret: view.as_ref().ok().map(Option::as_ref),
+                service_account: account,
+                account_names_secret: names.ok().flatten(),
+                pod_secrets: &pod_secrets,
+                service: self.service,
+                image: trouble.image.as_deref().unwrap_or_default(),
+            },
+        );
+        let mut error = CommandError::new(
+            Exit::RollOut,
+            format!(
+                "{} did not roll out: pod `{}`, container `{}` cannot pull its image: {}",
+                self.workload,
+                trouble.pod,
+                trouble.container.as_deref().unwrap_or_default(),
+                cause.message
+            ),
+        )
+        .excerpt(std::slice::from_ref(&trouble.message));
+        if let Some(fix) = cause.fix {
+            error = error.hint(match fix.command {
+                Some(command) => format!("{}: `{command}`", fix.description),
+                None => fix.description,
+            });
+        }
+        error.hint("see the evidence: `kubectl hybrid doctor`")
+    }
+}
+
+/// `1/2 ready, 1 of 2 pods are ready; container `web`: it ends with exit code 3`.
+fn progress(update: &Update) -> String {
+    let counts = update.counts;
+    let ready = counts.ready.min(counts.updated);
+    let mut text = format!("{ready}/{} ready, {}", counts.desired, update.waiting_for);
+    let trouble = update.troubles.iter().find(|trouble| trouble.is_news());
+    if let Some(trouble) = trouble {
+        text.push_str("; ");
+        text.push_str(&trouble.without_pod());
+    }
+    text
 }
 
 /// An error of a workload's change.

@@ -8,7 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use super::{
-    config, deploy, doctor, helper, regcred, restart, settings, status, unlock, workspace,
+    config, deploy, doctor, helper, logs, regcred, restart, rollback, settings, status, unlock,
+    workspace,
 };
 use crate::cli::{Cli, Command, Config, Given, Helper, Regcred, Workspace};
 use crate::error::CommandError;
@@ -95,6 +96,8 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
             let flags = settings::deploy(&session, flags);
             Box::pin(deploy::run(&session, &flags)).await
         }
+        Command::Rollback(flags) => Box::pin(rollback::run(&session, flags)).await,
+        Command::Logs(flags) => Box::pin(logs::run(&session, flags)).await,
         Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
         Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
         Command::Regcred(Regcred::Sync { force }) => {

@@ -124,12 +124,7 @@ async fn pod_facts(cluster: &Cluster, pod: &Pod) -> PodFacts {
     PodFacts {
         name: pod.metadata.name.clone().unwrap_or_default(),
         created: created(pod),
-        pull_secrets: pod
-            .spec
-            .iter()
-            .flat_map(|spec| spec.image_pull_secrets.iter().flatten())
-            .map(|reference| reference.name.clone())
-            .collect(),
+        pull_secrets: pods::pull_secrets(pod),
         troubles,
         last_words,
     }

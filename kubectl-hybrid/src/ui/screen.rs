@@ -113,6 +113,9 @@ impl Ui {
             for cause in error.causes() {
                 let _ = writeln!(stderr, "  caused by: {cause}");
             }
+            for line in error.excerpts() {
+                let _ = writeln!(stderr, "  {} {line}", "|".dimmed());
+            }
             for hint in error.hints() {
                 let _ = writeln!(stderr, "{} {hint}", "hint:".cyan());
             }

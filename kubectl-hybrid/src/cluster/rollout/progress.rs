@@ -42,10 +42,10 @@ pub fn verdict(state: &WorkloadState) -> Verdict {
                     format!("{} of {} new pods are made", counts.updated, counts.desired),
                 )
             } else if counts.total > counts.updated {
-                waiting(&format!(
-                    "{} old pods are still there",
-                    counts.total - counts.updated
-                ))
+                waiting(&match counts.total - counts.updated {
+                    1 => "1 old pod is still there".to_owned(),
+                    old => format!("{old} old pods are still there"),
+                })
             } else if counts.available < counts.updated {
                 waiting(&format!(
                     "{} of {} pods are ready",
@@ -144,7 +144,7 @@ mod tests {
             (
                 1,
                 status(1, 4, 3, 3),
-                Verdict::Waiting("1 old pods are still there".into()),
+                Verdict::Waiting("1 old pod is still there".into()),
             ),
             (
                 1,

@@ -40,11 +40,31 @@ impl Trouble {
 
     /// What it is, with the cluster's words where they say more.
     pub fn sentence(&self) -> String {
+        let link = if self.container.is_some() { ", " } else { ": " };
+        format!("pod `{}`{link}{}", self.pod, self.without_pod())
+    }
+
+    /// The same without the pod's name, for what holds for each of several pods.
+    pub fn without_pod(&self) -> String {
+        let mut text = match &self.container {
+            Some(container) => format!("container `{container}`: {}", self.cause),
+            None => self.cause.to_string(),
+        };
         // For a pull the cause says it.
-        if self.cause.pull_fault().is_some() || self.message.is_empty() {
-            return self.to_string();
+        if self.cause.pull_fault().is_none() && !self.message.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.message);
         }
-        format!("{self}: {}", self.message)
+        text
+    }
+
+    /// Whether it is more than a pod that takes its time.
+    pub fn is_news(&self) -> bool {
+        match self.cause {
+            Cause::Starting => false,
+            Cause::NotReady { .. } => !self.message.is_empty(),
+            _ => true,
+        }
     }
 
     /// The command that shows all that the container wrote before it ended.

@@ -1,6 +1,7 @@
 //! Deployments, stateful sets and daemon sets: what they run, pinning an image, restarting.
 
 mod change;
+mod history;
 mod object;
 mod state;
 
@@ -8,5 +9,6 @@ pub use change::{
     ContainerPin, PinChange, PinPlan, PinRefusal, Pinned, WorkloadError, containers_of, pin,
     plan_pin, restart,
 };
-pub use object::{WorkloadRef, read};
+pub use history::{Revision as PastRevision, history};
+pub use object::{WorkloadRef, list, read, read_all};
 pub use state::{Condition, ContainerImage, Counts, Revision, Strategy, WorkloadState};

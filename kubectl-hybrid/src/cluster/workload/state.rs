@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub struct WorkloadState {
     pub revision: Revision,
     /// The annotation `kubernetes.io/change-cause`.
     pub change_cause: Option<String>,
+    /// When somebody last changed what it asks for. Its controllers and autoscalers do not count.
+    pub changed_at: Option<Timestamp>,
     /// Conditions that speak of trouble: type, reason, message.
     pub conditions: Vec<Condition>,
 }
@@ -272,24 +275,16 @@ fn common(
     template: PodTemplateSpec,
 ) -> WorkloadState {
     let change_cause = annotation(&metadata, "kubernetes.io/change-cause");
-    let pod = template.spec.unwrap_or_default();
-    let image = |container: Container, init| ContainerImage {
-        name: container.name,
-        image: container.image.unwrap_or_default(),
-        init,
-        pull_policy: container.image_pull_policy,
-    };
-    let containers = pod
-        .init_containers
-        .into_iter()
+    let changed_at = metadata
+        .managed_fields
+        .iter()
         .flatten()
-        .map(|container| image(container, true))
-        .chain(
-            pod.containers
-                .into_iter()
-                .map(|container| image(container, false)),
-        )
-        .collect();
+        .filter(|fields| fields.subresource.is_none())
+        .filter(|fields| fields.manager.as_deref() != Some("kube-controller-manager"))
+        .filter_map(|fields| fields.time.as_ref().map(|time| time.0))
+        .max()
+        .or_else(|| metadata.creation_timestamp.as_ref().map(|time| time.0));
+    let pod = template.spec.unwrap_or_default();
     WorkloadState {
         workload: WorkloadRef {
             kind,
@@ -303,22 +298,40 @@ fn common(
         paused: false,
         strategy: Strategy::Rolling { partition: 0 },
         counts: Counts::default(),
-        containers,
         pull_secrets: pod
             .image_pull_secrets
-            .into_iter()
+            .iter()
             .flatten()
-            .map(|reference| reference.name)
+            .map(|reference| reference.name.clone())
             .collect(),
         service_account: pod
             .service_account_name
+            .clone()
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| "default".to_owned()),
+        containers: containers(Some(pod)),
         selector: query(selector),
         revision: Revision::Unknown,
         change_cause,
+        changed_at,
         conditions: Vec::new(),
     }
+}
+
+/// The containers of a pod template, init containers first.
+pub(super) fn containers(pod: Option<PodSpec>) -> Vec<ContainerImage> {
+    let image = |container: Container, init| ContainerImage {
+        name: container.name,
+        image: container.image.unwrap_or_default(),
+        init,
+        pull_policy: container.image_pull_policy,
+    };
+    let pod = pod.unwrap_or_default();
+    let init = pod.init_containers.into_iter().flatten();
+    let main = pod.containers.into_iter();
+    init.map(|container| image(container, true))
+        .chain(main.map(|container| image(container, false)))
+        .collect()
 }
 
 fn annotation(metadata: &ObjectMeta, name: &str) -> Option<String> {

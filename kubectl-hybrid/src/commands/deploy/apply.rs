@@ -7,12 +7,14 @@ use futures::future::join_all;
 use serde::Serialize;
 use tokio::sync::{OnceCell, watch};
 
-use super::plan::{BuildPlan, Plan, ServicePlan, pins_of, registry_error};
+use super::plan::{BuildPlan, Plan, ServicePlan, Short, pins_of, registry_error};
+use super::together::{Stop, Together};
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
-use crate::cluster::workload;
+use crate::cluster::workload::{self, ContainerPin};
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
-use crate::commands::roll::{self, Broken};
+use crate::commands::roll::{self, Broken, Roll};
+use crate::commands::rollback::short;
 use crate::commands::session::Session;
 use crate::docker::{self, BuildRequest, Builder, Docker, Login, Surroundings};
 use crate::error::CommandError;
@@ -34,6 +36,11 @@ pub(super) struct ServiceReport {
     built: bool,
     /// Whether its workload got a new template.
     rolled: bool,
+    /// Whether it went back because a service of an atomic deploy failed.
+    rolled_back: bool,
+    /// What it ran before.
+    #[serde(skip)]
+    before: Vec<ContainerPin>,
     /// How long it took, in milliseconds.
     elapsed_ms: u128,
     /// Where it answers.
@@ -53,6 +60,8 @@ struct Shop<'a> {
     plan: &'a Plan,
     tools: Option<(Docker, Builder)>,
     renewed: OnceCell<()>,
+    /// How far the services of an atomic deploy are.
+    together: Together,
 }
 
 /// Refreshes the pull secret and takes each service from its sources to ready pods.
@@ -77,6 +86,7 @@ pub(super) async fn all(
         plan,
         tools,
         renewed: OnceCell::new(),
+        together: Together::new(flags.atomic, project.services.len()),
     };
     // Pods need the secret before they pull; builds do not wait for it.
     let (written, is_written) = watch::channel(None);
@@ -96,7 +106,15 @@ pub(super) async fn all(
             .zip(&plan.services)
             .map(|(service, planned)| shop.service(service, planned, is_written.clone())),
     );
-    let (reports, ended) = tokio::join!(secret, services);
+    let (reports, mut ended) = tokio::join!(secret, services);
+    if flags.atomic {
+        let failed = ended.iter().any(|(_, ended)| ended.is_err());
+        if failed {
+            shop.go_back(&mut ended).await;
+        } else {
+            shop.move_tags(&mut ended).await;
+        }
+    }
     Ok((reports?, ended))
 }
 
@@ -136,6 +154,8 @@ impl Shop<'_> {
             digest: planned.digest.clone(),
             built: false,
             rolled: false,
+            rolled_back: false,
+            before: Vec::new(),
             elapsed_ms: 0,
             url: service
                 .port
@@ -149,8 +169,19 @@ impl Shop<'_> {
             .deliver(service, planned, secret, &line, &mut report)
             .await;
         report.elapsed_ms = started.elapsed().as_millis();
-        report.error = ended.as_ref().err().map(ToString::to_string);
-        (report, ended)
+        match ended {
+            Ok(()) => (report, Ok(())),
+            Err(Stop::Failed(error)) => {
+                self.together.failed();
+                report.error = Some(error.to_string());
+                (report, Err(error))
+            }
+            // The one that failed says why.
+            Err(Stop::WithOthers) => {
+                report.error = Some("stopped, because another service failed".to_owned());
+                (report, Ok(()))
+            }
+        }
     }
 
     async fn deliver(
@@ -160,7 +191,7 @@ impl Shop<'_> {
         mut secret: watch::Receiver<Option<bool>>,
         line: &Line,
         report: &mut ServiceReport,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), Stop> {
         let digest = match (&planned.build, &planned.digest, &self.tools) {
             (Some(build), _, Some(tools)) => {
                 let digest = self
@@ -171,17 +202,19 @@ impl Shop<'_> {
             }
             (None, Some(digest), _) => digest.clone(),
             _ => {
-                return Err(CommandError::new(
+                return Err(Stop::from(CommandError::new(
                     Exit::Unexpected,
                     format!(
                         "the plan for `{}` names neither a build nor a digest",
                         service.name
                     ),
-                ));
+                )));
             }
         };
         report.digest = Some(digest.clone());
-        if let Some(tag) = &planned.moves_tag {
+        line.now("waits for the images of the other services");
+        self.together.pushed().await?;
+        if let Some(tag) = planned.moves_tag.as_ref().filter(|_| !self.flags.atomic) {
             line.now(format!("moves tag {tag}"));
             self.move_tag(service, planned, &digest, tag).await?;
         }
@@ -194,18 +227,33 @@ impl Shop<'_> {
         {
             Ok(Some(true)) => {}
             _ => {
-                return Err(CommandError::new(
+                return Err(Stop::from(CommandError::new(
                     Exit::RollOut,
                     format!(
                         "`{}` is not rolled out: the pull secret was not written",
                         service.name
                     ),
-                ));
+                )));
             }
         }
-        let change_cause = format!("kubectl hybrid deploy {}", planned.image);
+        if planned.rolls == Some(false) && planned.complete {
+            return Ok(());
+        }
+        self.roll(service, planned, &digest, line, report).await
+    }
+
+    /// Gives the workload the image and waits for its pods.
+    async fn roll(
+        &self,
+        service: &Service,
+        planned: &ServicePlan,
+        digest: &Digest,
+        line: &Line,
+        report: &mut ServiceReport,
+    ) -> Result<(), Stop> {
+        let change_cause = format!("kubectl hybrid deploy {}", Short(&planned.image));
         let image = match self.flags.strategy {
-            Strategy::Digest => planned.image.pinned(&digest).to_string(),
+            Strategy::Digest => planned.image.pinned(digest).to_string(),
             Strategy::Restart => format!("{}:{}", service.repository_url, self.project.workspace),
         };
         let pins = pins_of(&planned.containers, &image);
@@ -213,6 +261,14 @@ impl Shop<'_> {
             .await
             .map_err(|error| roll::workload_error(&error))?;
         report.rolled = !pinned.changes.is_empty();
+        report.before = pinned
+            .changes
+            .into_iter()
+            .map(|change| ContainerPin {
+                container: change.container,
+                image: change.from,
+            })
+            .collect();
         if report.rolled {
             self.session.ui.step(
                 "roll-out",
@@ -224,34 +280,78 @@ impl Shop<'_> {
                 ),
             );
         } else if self.flags.strategy == Strategy::Restart {
-            workload::restart(
-                self.cluster,
-                &service.workload,
-                jiff::Timestamp::now(),
-                Some(&change_cause),
-            )
-            .await
-            .map_err(|error| roll::workload_error(&error))?;
+            let now = jiff::Timestamp::now();
+            workload::restart(self.cluster, &service.workload, now, Some(&change_cause))
+                .await
+                .map_err(|error| roll::workload_error(&error))?;
             report.rolled = true;
         }
-        let wait = || {
-            let (workload, pins) = (&service.workload, pins.clone());
-            roll::wait(
-                self.session,
-                self.cluster,
-                workload,
-                pins,
-                self.flags.timeout,
-                line,
-            )
-        };
-        match wait().await {
+        let roll = self.roll_of(service, pins);
+        let ended = self.together.unless_one_failed(roll.wait(line)).await?;
+        match ended {
             Err(Broken::RefusedLogin(_)) => {
                 self.renew_login().await?;
-                wait().await.map_err(CommandError::from)
+                let ended = self.together.unless_one_failed(roll.wait(line)).await?;
+                ended.map_err(|broken| Stop::Failed(broken.into()))
             }
-            ended => ended.map_err(CommandError::from),
+            ended => ended.map_err(|broken| Stop::Failed(broken.into())),
         }
+    }
+
+    fn roll_of<'a>(&'a self, service: &'a Service, expected: Vec<ContainerPin>) -> Roll<'a> {
+        Roll {
+            session: self.session,
+            cluster: self.cluster,
+            project: self.project,
+            service: &service.name,
+            workload: &service.workload,
+            expected,
+            timeout: self.flags.timeout,
+        }
+    }
+
+    /// Gives each service that was rolled what it ran before.
+    async fn go_back(&self, ended: &mut Ended) {
+        let all = ended
+            .iter_mut()
+            .zip(&self.project.services)
+            .filter(|((report, _), _)| !report.before.is_empty());
+        join_all(all.map(|((report, _), service)| async {
+            let line = self.session.ui.line(&service.name);
+            let change_cause = "kubectl hybrid deploy --atomic: back, because a service failed";
+            let (workload, before) = (&service.workload, &report.before);
+            let gone_back = async {
+                workload::pin(self.cluster, workload, before, change_cause)
+                    .await
+                    .map_err(|error| roll::workload_error(&error))?;
+                let image = before.first().map(|pin| short(&pin.image));
+                let step = format!("{workload} goes back to {}", image.unwrap_or_default());
+                self.session.ui.step("roll-back", step);
+                let roll = self.roll_of(service, before.clone());
+                roll.wait(&line).await.map_err(CommandError::from)
+            };
+            match gone_back.await {
+                Ok(()) => report.rolled_back = true,
+                Err(error) => self.session.ui.error(&error),
+            }
+        }))
+        .await;
+    }
+
+    /// Moves the tags of an atomic deploy, once everything runs.
+    async fn move_tags(&self, ended: &mut Ended) {
+        let all = ended
+            .iter_mut()
+            .zip(self.project.services.iter().zip(&self.plan.services));
+        join_all(all.map(|((report, ended), (service, planned))| async move {
+            if let (Some(tag), Some(digest)) = (&planned.moves_tag, &report.digest)
+                && let Err(error) = self.move_tag(service, planned, digest, tag).await
+            {
+                report.error = Some(error.to_string());
+                *ended = Err(error);
+            }
+        }))
+        .await;
     }
 
     /// A registry may refuse a login that looks alive. The secret gets a new one, once for all

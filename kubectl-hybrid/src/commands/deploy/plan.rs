@@ -8,8 +8,8 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use crate::cli::{Deploy, Strategy};
-use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
+use crate::cluster::{Cluster, rollout};
 use crate::commands::regcred::in_cluster;
 use crate::commands::roll::workload_error;
 use crate::commands::session::{Session, usage};
@@ -49,6 +49,9 @@ pub(super) struct ServicePlan {
     pub(super) running: Option<String>,
     /// Whether the workload gets a new image. Unknown until the build is done.
     pub(super) rolls: Option<bool>,
+    /// Whether what the workload asks for runs already.
+    #[serde(skip)]
+    pub(super) complete: bool,
     /// The moving tag, when it is not at this image yet.
     pub(super) moves_tag: Option<Tag>,
     /// The image that the registry has, for moving the tag.
@@ -81,7 +84,7 @@ impl fmt::Display for ServicePlan {
 }
 
 /// An image without its registry.
-struct Short<'a>(&'a ImageReference);
+pub(super) struct Short<'a>(pub(super) &'a ImageReference);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,18 +124,17 @@ pub(super) async fn make(
                 .iter()
                 .map(|service| build_plan(session, service, engine))
         ),
-        join_all(
-            project
-                .services
-                .iter()
-                .map(|service| workload::read(cluster, &service.workload))
+        workload::read_all(
+            cluster,
+            project.services.iter().map(|service| &service.workload)
         ),
     );
+    let states = states.map_err(|error| in_cluster(&error))?;
     let builds: Vec<Option<BuildPlan>> = builds.into_iter().collect::<Result<_, _>>()?;
     let found = look_up(&registry, project, &builds, moving.as_ref()).await?;
     let mut services = Vec::new();
     for ((service, build), state) in project.services.iter().zip(builds).zip(states) {
-        let state = state.map_err(|error| in_cluster(&error))?.ok_or_else(|| {
+        let state = state.ok_or_else(|| {
             workload_error(&workload::WorkloadError::Missing {
                 workload: service.workload.clone(),
             })
@@ -195,6 +197,7 @@ pub(super) async fn make(
                 .container(&service.container)
                 .map(|container| container.image.clone()),
             rolls,
+            complete: rollout::verdict(&state) == rollout::Verdict::Complete,
             moves_tag: moving
                 .clone()
                 .filter(|_| !is_moved && service.tag_mutability == TagMutability::Mutable),
@@ -279,7 +282,7 @@ async fn build_plan(
 }
 
 /// An error of the registry's API.
-pub(super) fn registry_error(error: &RegistryError) -> CommandError {
+pub(in crate::commands) fn registry_error(error: &RegistryError) -> CommandError {
     let exit = match error {
         RegistryError::Aws(aws) if aws.cause().is_authentication() => Exit::AwsAuthentication,
         _ => Exit::BuildOrPush,
