@@ -85,6 +85,17 @@ impl Waiting {
     }
 }
 
+/// The keys that were ever locked in a folder.
+#[cfg(any(windows, target_os = "macos", test))]
+pub(crate) fn keys(folder: &Path) -> Vec<Key> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let key = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        Key::from_text(name.strip_suffix(".lock")?)
+    };
+    entries.filter_map(key).collect()
+}
+
 fn open(folder: &Path, key: &Key) -> Option<File> {
     private_folder(folder).ok()?;
     let mut options = OpenOptions::new();
@@ -121,6 +132,7 @@ mod tests {
         assert_eq!(second.read_note(), "out of luck");
         second.leave_note("");
         assert_eq!(second.read_note(), "");
+        assert_eq!(keys(folder.path()), [key()]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files and folders for their owner's eyes only.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -25,4 +25,17 @@ pub(crate) fn private(options: &mut OpenOptions) {
     }
     #[cfg(not(unix))]
     let _ = options;
+}
+
+/// Whether a file belongs to this user and nobody else can have written it. A folder that several
+/// users share, or an open one, must not hand one of them a token of another.
+pub(crate) fn is_private(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        is_own && metadata.mode() & 0o077 == 0
+    }
+    #[cfg(not(unix))]
+    metadata.is_file()
 }

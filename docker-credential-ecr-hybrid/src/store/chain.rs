@@ -1,13 +1,23 @@
 //! The stores of this system, tried in order.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
+#[cfg(windows)]
+use super::credential_manager::CredentialManager;
 use super::file::FileStore;
+#[cfg(target_os = "macos")]
+use super::keychain::Keychain;
 #[cfg(target_os = "linux")]
 use super::keyutils::KeyutilsStore;
 use super::kind::{Store, StoreError, StoreKind};
 #[cfg(target_os = "linux")]
 use super::secret_service::SecretServiceStore;
+#[cfg(target_os = "linux")]
+use super::spare::SpareStore;
+#[cfg(any(windows, target_os = "macos"))]
+use super::vault::VaultStore;
 use crate::envelope::Envelope;
 use crate::environment::Environment;
 use crate::key::Key;
@@ -15,32 +25,20 @@ use crate::log::Log;
 
 /// The chosen stores. One that is missing or refuses passes its turn on, with a line in the log.
 pub struct Stores {
-    stores: Vec<Box<dyn Store + Send + Sync>>,
+    stores: Vec<AnyStore>,
     log: Log,
 }
 
+type AnyStore = Box<dyn Store + Send + Sync>;
+
 impl Stores {
-    /// The stores of a choice. `Auto` on Linux is the kernel's keyring where there is one, else the
-    /// desktop's, and in any case a file for what they do not take.
+    /// The stores of a choice. `Auto` is the best of this system's, the next best for what it does
+    /// not take, and a file for what nothing better takes.
     pub fn of(kind: StoreKind, environment: &Environment, log: Log) -> Self {
-        let mut stores: Vec<Box<dyn Store + Send + Sync>> = Vec::new();
-        #[cfg(target_os = "linux")]
-        match kind {
-            StoreKind::Keyutils => stores.push(Box::new(KeyutilsStore)),
-            StoreKind::SecretService => stores.push(Box::<SecretServiceStore>::default()),
-            // Asking the bus takes longer than everything else together, so it is not asked where
-            // the kernel will do.
-            StoreKind::Auto if KeyutilsStore::is_available() => {
-                stores.push(Box::new(KeyutilsStore));
-            }
-            StoreKind::Auto => {
-                log.line(|| "the kernel's keyring is not available".to_owned());
-                stores.push(Box::<SecretServiceStore>::default());
-            }
-            StoreKind::File | StoreKind::None => {}
-        }
+        let folder = environment.cache_folder();
+        let mut stores = of_system(kind, folder.as_deref(), &log);
         if matches!(kind, StoreKind::Auto | StoreKind::File)
-            && let Some(folder) = environment.cache_folder()
+            && let Some(folder) = folder
         {
             stores.push(Box::new(FileStore::new(folder)));
         }
@@ -48,7 +46,7 @@ impl Stores {
     }
 
     #[cfg(test)]
-    fn given(stores: Vec<Box<dyn Store + Send + Sync>>) -> Self {
+    fn given(stores: Vec<AnyStore>) -> Self {
         Self {
             stores,
             log: Log::off(),
@@ -127,6 +125,61 @@ impl Stores {
             .inspect_err(|error| self.log.line(|| error.to_string()))
             .ok()
     }
+}
+
+/// The kernel's keyring where there is one, and the desktop's where there is none or it is full.
+#[cfg(target_os = "linux")]
+fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore> {
+    let desktop = SecretServiceStore::default;
+    match kind {
+        StoreKind::Keyutils => vec![Box::new(KeyutilsStore)],
+        StoreKind::SecretService => vec![Box::new(desktop())],
+        StoreKind::Auto if KeyutilsStore::is_available() => {
+            let mut stores: Vec<AnyStore> = vec![Box::new(KeyutilsStore)];
+            if let Some(folder) = folder {
+                stores.push(Box::new(SpareStore::new(desktop(), folder.to_owned())));
+            }
+            stores
+        }
+        StoreKind::Auto => {
+            log.line(|| "the kernel's keyring is not available".to_owned());
+            vec![Box::new(desktop())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(target_os = "macos")]
+fn of_system(kind: StoreKind, folder: Option<&Path>, _log: &Log) -> Vec<AnyStore> {
+    match kind {
+        StoreKind::Auto | StoreKind::Keychain => {
+            let folder = folder.map(Path::to_owned);
+            vec![Box::new(VaultStore::new(Keychain, folder))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(windows)]
+fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore> {
+    match kind {
+        StoreKind::Auto | StoreKind::CredentialManager => match CredentialManager::open() {
+            Some(vault) => {
+                let folder = folder.map(Path::to_owned);
+                vec![Box::new(VaultStore::new(vault, folder))]
+            }
+            None => {
+                log.line(|| "the Credential Manager is not available".to_owned());
+                Vec::new()
+            }
+        },
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(not(any(windows, target_os = "linux", target_os = "macos")))]
+fn of_system(_kind: StoreKind, _folder: Option<&Path>, _log: &Log) -> Vec<AnyStore> {
+    Vec::new()
 }
 
 #[cfg(test)]

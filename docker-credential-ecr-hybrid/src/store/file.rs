@@ -9,12 +9,15 @@ use zeroize::Zeroizing;
 
 use super::kind::{Store, StoreError};
 use crate::key::Key;
-use crate::private_files::{private, private_folder};
+use crate::private_files::{is_private, private, private_folder};
 
 const NAME: &str = "file";
 
 /// A token of 8 KiB makes an entry far below this; anything above is not ours.
 const LARGEST: u64 = 256 * 1024;
+
+/// AWS gives tokens twelve hours.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// Tokens as files in a folder.
 #[derive(Debug)]
@@ -30,6 +33,22 @@ impl FileStore {
 
     fn path(&self, key: &Key) -> PathBuf {
         self.folder.join(format!("{}.json", key.as_str()))
+    }
+
+    /// Removes tokens that nobody has renewed for longer than any token lives, and what killed
+    /// writers left behind.
+    fn remove_old(&self) {
+        let is_old = |entry: &fs::DirEntry| {
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LONGEST_LIFE))
+        };
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if matches!(extension, Some("json" | "part")) && is_old(&entry) {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 
     fn write(&self, key: &Key, bytes: &[u8]) -> io::Result<()> {
@@ -62,6 +81,7 @@ impl Store for FileStore {
     }
 
     fn save(&self, key: &Key, bytes: &[u8], _life: Duration) -> Result<(), StoreError> {
+        self.remove_old();
         self.write(key, bytes).map_err(|error| {
             let path = self.path(key);
             let _ = fs::remove_file(&path);
@@ -107,9 +127,13 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     use std::io::Read as _;
 
     let file = File::open(path)?;
-    let length = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let length = metadata.len();
     if length > LARGEST {
         return Err(io::Error::other("the file is too large to be a token"));
+    }
+    if !is_private(&metadata) {
+        return Err(io::Error::other("the file is not this user's alone"));
     }
     // Room for all of it at once, so that no copy is left behind by growing.
     let room = usize::try_from(length).unwrap_or_default() + 1;
@@ -165,6 +189,45 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&place), 0o700);
         assert_eq!(mode(&store.path(&key("a"))), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_read_or_write_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().to_owned());
+        store.save(&key("a"), b"one", LIFE).unwrap();
+        let path = store.path(&key("a"));
+        for mode in [0o640, 0o602, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = store.load(&key("a")).unwrap_err().to_string();
+            assert!(error.contains("not this user's alone"), "{error}");
+        }
+        store.save(&key("a"), b"two", LIFE).unwrap();
+        assert_eq!(&**store.load(&key("a")).unwrap().unwrap(), b"two");
+    }
+
+    #[test]
+    fn tokens_that_nobody_renewed_are_removed_with_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().to_owned());
+        for name in ["old", "young"] {
+            store.save(&key(name), b"one", LIFE).unwrap();
+        }
+        let before = std::time::SystemTime::now() - LONGEST_LIFE * 2;
+        let old = File::options()
+            .write(true)
+            .open(store.path(&key("old")))
+            .unwrap();
+        old.set_modified(before).unwrap();
+        store.save(&key("new"), b"one", LIFE).unwrap();
+        let mut kept = store.keys().unwrap();
+        kept.sort();
+        let mut expected = [key("young"), key("new")];
+        expected.sort();
+        assert_eq!(kept, expected);
     }
 
     #[test]

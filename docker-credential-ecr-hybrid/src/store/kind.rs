@@ -60,6 +60,10 @@ pub enum StoreKind {
     Keyutils,
     /// The desktop's keyring over the session bus.
     SecretService,
+    /// The Keychain of macOS.
+    Keychain,
+    /// The Credential Manager of Windows.
+    CredentialManager,
     /// A file, readable by its owner only.
     File,
     /// No store: every call asks AWS.
@@ -74,6 +78,10 @@ impl StoreKind {
         ("keyutils", Self::Keyutils),
         #[cfg(target_os = "linux")]
         ("secret-service", Self::SecretService),
+        #[cfg(target_os = "macos")]
+        ("keychain", Self::Keychain),
+        #[cfg(windows)]
+        ("credential-manager", Self::CredentialManager),
         ("file", Self::File),
         ("none", Self::None),
     ];

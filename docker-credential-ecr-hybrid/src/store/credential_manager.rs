@@ -1,0 +1,67 @@
+//! The Credential Manager of Windows: generic credentials of this user on this machine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use keyring_core::api::CredentialStoreApi as _;
+use keyring_core::{Entry, Error};
+use windows_native_keyring_store::Store;
+use zeroize::Zeroizing;
+
+use super::vault::Vault;
+
+/// What the names of our credentials begin with, as the Control Panel lists them.
+const PREFIX: &str = "ecr-hybrid:";
+
+/// Tokens in the Credential Manager.
+#[derive(Debug)]
+pub(super) struct CredentialManager {
+    store: Arc<Store>,
+}
+
+impl CredentialManager {
+    /// The Credential Manager of this user; `None` where there is none.
+    pub(super) fn open() -> Option<Self> {
+        Store::new().ok().map(|store| Self { store })
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, String> {
+        let target = format!("{PREFIX}{name}");
+        // A token is of no use on the other machines of a roaming user.
+        let modifiers = HashMap::from([("target", target.as_str()), ("persistence", "Local")]);
+        self.store
+            .build(PREFIX, name, Some(&modifiers))
+            .map_err(reason)
+    }
+}
+
+fn reason(error: Error) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
+}
+
+impl Vault for CredentialManager {
+    const NAME: &'static str = "credential-manager";
+
+    /// `CRED_MAX_CREDENTIAL_BLOB_SIZE`.
+    const LARGEST: usize = 2560;
+
+    fn read(&self, entry: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        match self.entry(entry)?.get_secret() {
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+            Err(Error::NoEntry) => Ok(None),
+            Err(error) => Err(reason(error)),
+        }
+    }
+
+    fn write(&self, entry: &str, bytes: &[u8]) -> Result<(), String> {
+        self.entry(entry)?.set_secret(bytes).map_err(reason)
+    }
+
+    fn delete(&self, entry: &str) -> Result<bool, String> {
+        match self.entry(entry)?.delete_credential() {
+            Ok(()) => Ok(true),
+            Err(Error::NoEntry) => Ok(false),
+            Err(error) => Err(reason(error)),
+        }
+    }
+}
