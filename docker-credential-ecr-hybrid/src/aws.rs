@@ -1,6 +1,5 @@
 //! How this project talks to AWS: one HTTP client, bounded in time, for every service.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -16,15 +15,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_ecr::config::SharedHttpClient;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, Connector};
 
 use crate::aws_files::AwsFiles;
-use crate::ca_bundle::CaBundle;
 use crate::environment::Environment;
+use crate::http_client::http_client;
 use crate::identity::{Base, Identity, Source, chosen_profile};
 
 /// The session name of roles assumed by this project, as `CloudTrail` shows it.
@@ -219,41 +213,6 @@ fn instance_metadata(providers: &ProviderConfig) -> imds::Client {
         .operation_timeout(Limits::INSTANCE * 2)
         .max_attempts(1)
         .build()
-}
-
-/// The HTTP client of every AWS call of this process.
-///
-/// Built by hand because the SDK's own builder, given another TLS library than its default, forgets
-/// the proxies of the environment, and because the SDK does not read `AWS_CA_BUNDLE`.
-fn http_client() -> SharedHttpClient {
-    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
-    CLIENT
-        .get_or_init(|| {
-            let tls = tls_context();
-            Builder::new().build_with_connector_fn(move |settings, components| {
-                let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
-                connector.set_connector_settings(settings.cloned());
-                if let Some(components) = components {
-                    connector.set_sleep_impl(components.sleep_impl());
-                }
-                let mut connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring));
-                if let Some(tls) = &tls {
-                    connector.set_tls_context(tls.clone());
-                }
-                connector.build()
-            })
-        })
-        .clone()
-}
-
-fn tls_context() -> Option<TlsContext> {
-    let mut trust = TrustStore::default();
-    // A bundle that cannot be read is reported by whoever makes a call, in words.
-    let bundle = CaBundle::of_environment(&Environment::of_process()).ok()??;
-    for certificate in bundle.certificates() {
-        trust.add_pem_certificate(certificate.clone());
-    }
-    TlsContext::builder().with_trust_store(trust).build().ok()
 }
 
 #[cfg(test)]

@@ -459,6 +459,7 @@ mod tests {
                     role: "Admin".into(),
                 },
                 roles: Vec::new(),
+                account: None,
             },
             role_arn: None,
         };

@@ -4,6 +4,7 @@
 //! and opens no connection. It works while an SSO session has expired, offline, and in a few
 //! milliseconds.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::failure_note;
 use crate::host::{Registry, Service};
 use crate::identity::chosen_profile;
 use crate::key::Key;
+use crate::known_accounts::KnownAccounts;
 use crate::lock::{Asked, Lock};
 use crate::log::Log;
 use crate::mint::{self, Order};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub choice: Choice,
     /// Where the token is kept.
     pub key: Key,
+    /// The registry as its API is asked: in the region that a rule names, else in its own.
+    pub asked: Registry,
     /// The configured endpoint, which then goes before the registry's own.
     pub endpoint: Option<String>,
 }
@@ -126,16 +130,26 @@ impl TokenSource {
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         let files = AwsFiles::read(&self.environment);
         let choice = Choice::make(&self.environment, &files, settings, registry, &self.wish)?;
+        let asked = match &choice.region {
+            Some(region) if !registry.is_public() => registry
+                .in_region(region.as_str())
+                .ok_or_else(|| SettingsError::Region {
+                    host: registry.host().to_owned(),
+                    region: region.as_str().to_owned(),
+                })?,
+            _ => registry.clone(),
+        };
         let endpoint = endpoint(&self.environment, &files, &choice, registry.service());
         let key = Key::new(
             &choice.identity,
-            registry.service(),
-            registry.region(),
+            asked.service(),
+            asked.region(),
             endpoint.as_deref(),
         );
         Ok(Plan {
             choice,
             key,
+            asked,
             endpoint,
         })
     }
@@ -248,7 +262,7 @@ impl TokenSource {
             return Err(error);
         }
         let limit = MINT.min(deadline.saturating_sub(clock.elapsed()));
-        let minted = mint_checked(registry, plan, limit);
+        let minted = self.mint_checked(plan, folder.as_deref(), limit);
         self.log().line(|| match &minted {
             Ok(token) => format!(
                 "minted for {registry} as {}, expires {}",
@@ -277,6 +291,41 @@ impl TokenSource {
         minted
     }
 
+    /// Mints, and checks the account where it was what the identity was chosen for.
+    fn mint_checked(
+        &self,
+        plan: &Plan,
+        folder: Option<&Path>,
+        limit: Duration,
+    ) -> Result<Token, TokenError> {
+        let identity = &plan.choice.identity;
+        let token = mint::mint(
+            Order {
+                identity,
+                registry: &plan.asked,
+                endpoint: plan.endpoint.as_deref(),
+            },
+            limit,
+        )?;
+        let Some(minted) = token.account() else {
+            return Ok(token);
+        };
+        if let Some(folder) = folder
+            && identity.profile().is_some()
+            && identity.account().is_none()
+        {
+            KnownAccounts::remember(folder, identity, minted);
+        }
+        match &plan.choice.reason {
+            Reason::OnlyProfile { account, .. } if account != minted => {
+                let detail = format!("{identity} acts in account {minted}, not in {account}");
+                let doing = format!("get an ECR token for {}", plan.asked);
+                Err(AwsError::new(Cause::WrongAccount, doing, detail).into())
+            }
+            _ => Ok(token),
+        }
+    }
+
     fn deadline(&self) -> Duration {
         self.environment
             .var("HYBRID_TIMEOUT")
@@ -301,26 +350,6 @@ impl TokenSource {
                 .line(|| format!("{registry} shares a kept token"));
         }
     }
-}
-
-/// Mints, and checks the account where it was what the identity was chosen for.
-fn mint_checked(registry: &Registry, plan: &Plan, limit: Duration) -> Result<Token, TokenError> {
-    let order = Order {
-        identity: &plan.choice.identity,
-        registry,
-        endpoint: plan.endpoint.as_deref(),
-    };
-    let token = mint::mint(order, limit)?;
-    if let Reason::OnlyProfile { account } = &plan.choice.reason
-        && let Some(minted) = token.account()
-        && minted != account
-    {
-        let identity = &plan.choice.identity;
-        let detail = format!("{identity} acts in account {minted}, not in {account}");
-        let doing = format!("get an ECR token for {registry}");
-        return Err(AwsError::new(Cause::WrongAccount, doing, detail).into());
-    }
-    Ok(token)
 }
 
 /// Adds a host if it is new, and says whether it was.

@@ -6,7 +6,8 @@ use crate::aws_files::AwsFiles;
 use crate::environment::Environment;
 use crate::host::Registry;
 use crate::identity::{Base, Identity, IdentityError, chosen_profile};
-use crate::settings::Settings;
+use crate::known_accounts::KnownAccounts;
+use crate::settings::{ProfileName, RegionName, RoleArn, Settings};
 
 /// A caller's own wish, which goes before every rule.
 #[derive(Debug, Default, Clone)]
@@ -24,6 +25,8 @@ pub struct Choice {
     pub identity: Identity,
     /// Why it was chosen.
     pub reason: Reason,
+    /// The region whose API is to issue the token, where a rule names one.
+    pub region: Option<RegionName>,
 }
 
 /// Why an identity was chosen.
@@ -42,6 +45,8 @@ pub enum Reason {
     OnlyProfile {
         /// The account.
         account: String,
+        /// No file says so, but an earlier token did.
+        remembered: bool,
     },
     /// Nothing else decided.
     DefaultChain,
@@ -55,7 +60,17 @@ impl fmt::Display for Reason {
                 write!(f, "the settings file names it for `{pattern}`")
             }
             Self::Environment => f.write_str("the environment names it"),
-            Self::OnlyProfile { account } => write!(f, "the only profile of account {account}"),
+            Self::OnlyProfile {
+                account,
+                remembered: false,
+            } => write!(f, "the only profile of account {account}"),
+            Self::OnlyProfile {
+                account,
+                remembered: true,
+            } => write!(
+                f,
+                "the only profile of account {account}, as an earlier token said"
+            ),
             Self::DefaultChain => f.write_str("the default credentials"),
         }
     }
@@ -76,12 +91,25 @@ impl Choice {
             let identity = named(environment, files, profile, role)?;
             return Ok(Self::of(identity, Reason::Asked));
         }
-        if let Some(rule) = settings.rule(registry) {
-            let (profile, role) = (rule.profile.as_deref(), rule.role_arn.as_deref());
-            let pattern = rule.host.clone();
+        let rule = settings.rule(registry);
+        let region = rule.and_then(|rule| rule.region.clone());
+        if let Some(rule) = rule.filter(|rule| rule.profile.is_some() || rule.role_arn.is_some()) {
+            let profile = rule.profile.as_ref().map(ProfileName::as_str);
+            let role = rule.role_arn.as_ref().map(RoleArn::as_str);
+            let pattern = rule.host.as_str().to_owned();
             let identity = named(environment, files, profile, role)?;
-            return Ok(Self::of(identity, Reason::Settings { pattern }));
+            let choice = Self::of(identity, Reason::Settings { pattern });
+            return Ok(Self { region, ..choice });
         }
+        let choice = Self::without_a_rule(environment, files, registry)?;
+        Ok(Self { region, ..choice })
+    }
+
+    fn without_a_rule(
+        environment: &Environment,
+        files: &AwsFiles,
+        registry: &Registry,
+    ) -> Result<Self, IdentityError> {
         let default = Identity::resolve_with(environment, files);
         if environment_decides(environment) {
             return Ok(Self::of(default?, Reason::Environment));
@@ -89,17 +117,27 @@ impl Choice {
         let Some(account) = registry.account() else {
             return Ok(Self::of(default?, Reason::DefaultChain));
         };
-        if let Ok(identity) = &default
-            && identity.account() == Some(account)
-        {
+        let acts_there = |identity: &Identity| identity.account() == Some(account);
+        if default.as_ref().is_ok_and(acts_there) {
             return Ok(Self::of(default?, Reason::DefaultChain));
         }
-        let mut found = of_account(environment, files, account);
+        let known = KnownAccounts::read(environment.cache_folder().as_deref());
+        let was_there =
+            |identity: &Identity| identity.account().is_none() && known.of(identity) == Some(account);
+        if default.as_ref().is_ok_and(was_there) {
+            return Ok(Self::of(default?, Reason::DefaultChain));
+        }
+        let mut found = profiles(environment, files);
+        found.retain(|identity| acts_there(identity) || was_there(identity));
         match found.len() {
             0 => Ok(Self::of(default?, Reason::DefaultChain)),
             1 => {
-                let account = account.to_owned();
-                Ok(Self::of(found.remove(0), Reason::OnlyProfile { account }))
+                let identity = found.remove(0);
+                let reason = Reason::OnlyProfile {
+                    account: account.to_owned(),
+                    remembered: !acts_there(&identity),
+                };
+                Ok(Self::of(identity, reason))
             }
             _ => match default {
                 // Declared credentials may well reach the registry across accounts.
@@ -118,7 +156,11 @@ impl Choice {
     }
 
     fn of(identity: Identity, reason: Reason) -> Self {
-        Self { identity, reason }
+        Self {
+            identity,
+            reason,
+            region: None,
+        }
     }
 }
 
@@ -147,15 +189,14 @@ fn environment_decides(environment: &Environment) -> bool {
         || given("AWS_CONTAINER_CREDENTIALS_FULL_URI")
 }
 
-/// The profiles that act in an account, one for each distinct principal.
-fn of_account(environment: &Environment, files: &AwsFiles, account: &str) -> Vec<Identity> {
+/// The usable profiles, one for each distinct principal.
+fn profiles(environment: &Environment, files: &AwsFiles) -> Vec<Identity> {
     let mut found: Vec<Identity> = Vec::new();
     for (name, _) in files.profiles() {
         let Ok(identity) = Identity::of_profile(environment, files, name) else {
             continue;
         };
-        let known = found.iter().any(|other| other.parts() == identity.parts());
-        if identity.account() == Some(account) && !known {
+        if found.iter().all(|other| other.parts() != identity.parts()) {
             found.push(identity);
         }
     }
@@ -236,6 +277,67 @@ sso_start_url = https://corp.awsapps.com/start
             choose(&keys, "111122223333").unwrap(),
             "-: the environment names it"
         );
+    }
+
+    #[test]
+    fn an_account_that_a_token_told_finds_its_profile_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        let environment = Environment::given([("HYBRID_CACHE_DIR", place)]);
+        let config = "[profile keys]\naws_access_key_id = AKIDONE\n\
+                      [profile more]\naws_access_key_id = AKIDTWO\n\
+                      [profile told]\naws_access_key_id = AKIDTHREE\naws_account_id = 444455556666\n";
+        let files = AwsFiles::parse(config, "");
+        let settings = Settings::default();
+        let choose = |account: &str| {
+            let host = format!("{account}.dkr.ecr.eu-west-1.amazonaws.com");
+            let registry = Registry::parse(&host).unwrap();
+            Choice::make(&environment, &files, &settings, &registry, &Wish::default())
+        };
+        assert_eq!(
+            choose("111122223333").unwrap().reason,
+            Reason::DefaultChain
+        );
+        let keys = Identity::of_profile(&environment, &files, "keys").unwrap();
+        KnownAccounts::remember(folder.path(), &keys, "111122223333");
+        let choice = choose("111122223333").unwrap();
+        assert_eq!(choice.identity.profile(), Some("keys"));
+        assert_eq!(
+            choice.reason.to_string(),
+            "the only profile of account 111122223333, as an earlier token said"
+        );
+        assert_eq!(
+            choose("444455556666").unwrap().identity.profile(),
+            Some("told")
+        );
+    }
+
+    #[test]
+    fn a_rule_goes_before_the_environment_and_may_name_only_a_region() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        let text = "[[registry]]\nhost = \"444455556666.dkr.ecr.*.amazonaws.com\"\nprofile = \"prod-b\"\n\
+                    [[registry]]\nhost = \"*\"\nregion = \"us-east-1\"\n";
+        std::fs::write(&path, text).unwrap();
+        let environment = Environment::given([
+            ("HYBRID_HELPER_SETTINGS", path.to_str().unwrap()),
+            ("AWS_PROFILE", "dev"),
+        ]);
+        let settings = Settings::read(&environment).unwrap();
+        let files = AwsFiles::parse(CONFIG, "");
+        let choose = |account: &str| {
+            let host = format!("{account}.dkr.ecr.eu-west-1.amazonaws.com");
+            let registry = Registry::parse(&host).unwrap();
+            Choice::make(&environment, &files, &settings, &registry, &Wish::default()).unwrap()
+        };
+        let ruled = choose("444455556666");
+        assert_eq!(ruled.identity.profile(), Some("prod-b"));
+        assert!(ruled.reason.to_string().contains("the settings file"));
+        assert_eq!(ruled.region, None);
+        let other = choose("111122223333");
+        assert_eq!(other.identity.profile(), Some("dev"));
+        assert_eq!(other.reason, Reason::Environment);
+        assert_eq!(other.region.unwrap().as_str(), "us-east-1");
     }
 
     #[test]

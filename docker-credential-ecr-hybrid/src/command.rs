@@ -173,7 +173,7 @@ fn which(stdout: &mut dyn Write, host: &str) -> io::Result<u8> {
     };
     let endpoint = plan
         .endpoint
-        .unwrap_or_else(|| format!("https://{}", registry.api_host()));
+        .unwrap_or_else(|| format!("https://{}", plan.asked.api_host()));
     let stores = if stores.is_empty() {
         "none".to_owned()
     } else {
@@ -184,7 +184,7 @@ fn which(stdout: &mut dyn Write, host: &str) -> io::Result<u8> {
         &format!(
             "registry  {registry}\naccount   {}\nregion    {}\nidentity  {}\nbecause   {}\nasks      {endpoint}\nstores    {stores}\nkey       {}",
             registry.account().unwrap_or("public"),
-            registry.region(),
+            plan.asked.region(),
             plan.choice.identity,
             plan.choice.reason,
             plan.key.as_str(),

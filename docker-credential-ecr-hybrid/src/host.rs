@@ -70,6 +70,14 @@ struct Form {
     api_suffix: &'static str,
 }
 
+impl Form {
+    fn api_host(&self, region: &str, fips: bool) -> String {
+        let fips_part = if fips { "-fips" } else { "" };
+        let api = if self.dual_stack { "ecr" } else { "api.ecr" };
+        format!("{api}{fips_part}.{region}.{}", self.api_suffix)
+    }
+}
+
 const COMMERCIAL: &[Partition] = &[Partition::Aws, Partition::Gov];
 
 const FORMS: [Form; 10] = [
@@ -227,15 +235,30 @@ impl Registry {
         if !known || (dashed && !form.dual_stack) {
             return None;
         }
-        let fips_part = if fips { "-fips" } else { "" };
-        let api = if form.dual_stack { "ecr" } else { "api.ecr" };
         Some(Self {
             host: host.to_owned(),
             account: Some(account.to_owned()),
             region: region.to_owned(),
             fips,
             dual_stack: form.dual_stack,
-            api_host: format!("{api}{fips_part}.{region}.{}", form.api_suffix),
+            api_host: form.api_host(region, fips),
+        })
+    }
+
+    /// The same registry, with its token issued in another region of its partition. `None` if the
+    /// region is of another partition, or the registry is ECR Public, which has one region.
+    pub fn in_region(&self, region: &str) -> Option<Self> {
+        let partition = Partition::of_region(region);
+        if self.is_public() || partition != self.partition() || !is_region(region) {
+            return None;
+        }
+        let form = FORMS
+            .iter()
+            .find(|form| self.host.ends_with(&format!(".{}", form.suffix)))?;
+        Some(Self {
+            region: region.to_owned(),
+            api_host: form.api_host(region, self.fips),
+            ..self.clone()
         })
     }
 
@@ -303,7 +326,7 @@ pub fn is_account(text: &str) -> bool {
 /// Whether a text has the shape of a region's name: words of letters, then a number.
 ///
 /// The shape and not a list, so that a region that opens tomorrow works today.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let Some((words, number)) = text.rsplit_once('-') else {
         return false;
     };

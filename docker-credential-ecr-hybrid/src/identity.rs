@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::aws_files::AwsFiles;
 use crate::environment::Environment;
+use crate::host::is_account;
 
 mod sources;
 
@@ -35,6 +36,8 @@ pub enum Source {
         base: Base,
         /// The roles assumed from there, in order.
         roles: Vec<Role>,
+        /// The account that the profile declares (`aws_account_id`).
+        account: Option<String>,
     },
     /// No profile: the environment, the container, or the instance.
     Ambient(Base),
@@ -81,8 +84,10 @@ pub enum Base {
     },
     /// The credentials endpoint of a container.
     Container {
-        /// The endpoint.
+        /// The endpoint. That of a Kubernetes node is the same for all of its pods.
         uri: String,
+        /// The container's host name.
+        machine: String,
     },
     /// The role of the machine, from its metadata service.
     Instance {
@@ -209,10 +214,16 @@ impl Identity {
         name: &str,
     ) -> Result<Self, IdentityError> {
         let (base, roles) = chain(environment, files, name)?;
+        let account = files
+            .profile(name)
+            .and_then(|profile| profile.get("aws_account_id"))
+            .filter(|account| roles.is_empty() && is_account(account))
+            .cloned();
         Ok(Self::of(Source::Profile {
             name: name.to_owned(),
             base,
             roles,
+            account,
         }))
     }
 
@@ -260,7 +271,10 @@ impl Identity {
             Base::WebIdentity { role_arn: arn } | Base::LoginSession { arn } => {
                 arn.split(':').nth(4).filter(|part| part.len() == 12)
             }
-            _ => None,
+            _ => match &self.source {
+                Source::Profile { account, .. } => account.as_deref(),
+                Source::Ambient(_) => None,
+            },
         }
     }
 
@@ -280,7 +294,7 @@ impl Identity {
             Base::LoginSession { arn } => vec!["login", arn],
             Base::Process { command } => vec!["process", command],
             Base::WebIdentity { role_arn } => vec!["web-identity", role_arn],
-            Base::Container { uri } => vec!["container", uri],
+            Base::Container { uri, machine } => vec!["container", uri, machine],
             Base::Instance { machine } => vec!["instance", machine],
         };
         if let Source::Profile { roles, .. } = &self.source {
@@ -300,7 +314,9 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Ambient(base) => write!(f, "{base}")?,
-            Source::Profile { name, base, roles } => {
+            Source::Profile {
+                name, base, roles, ..
+            } => {
                 write!(f, "profile {name} ({base}")?;
                 for role in roles {
                     write!(f, ", role {}", role.arn)?;

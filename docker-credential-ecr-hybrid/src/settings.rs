@@ -8,6 +8,7 @@
 //! host = "111122223333.dkr.ecr.*.amazonaws.com"
 //! profile = "dev"
 //! role_arn = "arn:aws:iam::111122223333:role/pull"
+//! region = "eu-west-1"
 //! ```
 //!
 //! Most people have none, and then looking for it costs one failed `open`.
@@ -20,6 +21,10 @@ use serde::Deserialize;
 use crate::environment::Environment;
 use crate::host::Registry;
 use crate::store::StoreKind;
+
+mod values;
+
+pub use values::{HostPattern, ProfileName, RegionName, RoleArn};
 
 /// What the settings file says.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
@@ -36,12 +41,14 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// A host name in which `*` stands for anything but a dot, or anything at all when alone.
-    pub host: String,
+    /// The registries.
+    pub host: HostPattern,
     /// The AWS profile to use.
-    pub profile: Option<String>,
+    pub profile: Option<ProfileName>,
     /// A role to assume, from that profile or from the default credentials.
-    pub role_arn: Option<String>,
+    pub role_arn: Option<RoleArn>,
+    /// The region whose API issues the token, in place of the one in the host's name.
+    pub region: Option<RegionName>,
 }
 
 /// Why the settings cannot be used.
@@ -64,6 +71,16 @@ pub enum SettingsError {
         line: usize,
         /// What is wrong and what is allowed, as a clause.
         why: String,
+    },
+    /// A rule asks for a region that has nothing to do with the registry.
+    #[error(
+        "The settings file names the region `{region}` for `{host}`, which is of another partition of AWS."
+    )]
+    Region {
+        /// The registry.
+        host: String,
+        /// The region.
+        region: String,
     },
     /// `HYBRID_STORE` names no store.
     #[error("HYBRID_STORE is wrong: {why}.")]
@@ -132,7 +149,7 @@ impl Settings {
     pub fn rule(&self, registry: &Registry) -> Option<&Rule> {
         self.registry
             .iter()
-            .find(|rule| fits(&rule.host, registry.host()))
+            .find(|rule| rule.host.fits(registry.host()))
     }
 }
 
@@ -141,26 +158,6 @@ fn store_by_name<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Option<StoreKind>, D::Error> {
     let name = String::deserialize(deserializer)?;
     name.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
-/// Whether a pattern fits a host, label by label; `*` alone fits every host.
-fn fits(pattern: &str, host: &str) -> bool {
-    let same_count = pattern.split('.').count() == host.split('.').count();
-    pattern == "*"
-        || same_count
-            && pattern
-                .split('.')
-                .zip(host.split('.'))
-                .all(|(pattern, label)| label_fits(pattern.as_bytes(), label.as_bytes()))
-}
-
-fn label_fits(pattern: &[u8], label: &[u8]) -> bool {
-    match (pattern.split_first(), label.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=label.len()).any(|taken| label_fits(rest, &label[taken..])),
-        (Some((one, pattern)), Some((other, label))) => one == other && label_fits(pattern, label),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -172,23 +169,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_fits_label_by_label() {
-        let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
-        let fitting = [
-            host,
-            "*",
-            "111122223333.dkr.ecr.*.amazonaws.com",
-            "1111*.dkr.ecr.eu-*-1.amazonaws.com",
-        ];
-        for pattern in fitting {
-            assert!(fits(pattern, host), "{pattern}");
-        }
-        for pattern in ["", "*.com", "1111.*", "2*.dkr.ecr.*.amazonaws.com"] {
-            assert!(!fits(pattern, host), "{pattern}");
-        }
-    }
-
-    #[test]
     fn the_first_rule_that_fits_is_taken() {
         let settings = parse(
             "[[registry]]\nhost = \"1*.dkr.ecr.*.amazonaws.com\"\nprofile = \"one\"\n\
@@ -197,16 +177,16 @@ mod tests {
         .unwrap();
         let rule = |host| {
             let registry = Registry::parse(host).unwrap();
-            settings.rule(&registry).unwrap().profile.clone()
+            settings.rule(&registry).unwrap().profile.clone().unwrap()
         };
         let one = rule("111122223333.dkr.ecr.eu-west-1.amazonaws.com");
-        assert_eq!(one.as_deref(), Some("one"));
-        assert_eq!(rule("public.ecr.aws").as_deref(), Some("rest"));
+        assert_eq!(one.as_str(), "one");
+        assert_eq!(rule("public.ecr.aws").as_str(), "rest");
     }
 
     #[test]
     fn a_wrong_line_is_named_with_what_is_allowed() {
-        let message = |text| parse(text).unwrap_err().to_string();
+        let message = |text: &str| parse(text).unwrap_err().to_string();
         let unknown = message("store = \"file\"\n\ncolour = 1\n");
         assert!(
             unknown.contains("line 3") && unknown.contains("`log`"),
@@ -219,6 +199,21 @@ mod tests {
         );
         assert!(message("[[registry]]\nprofile = \"x\"\n").contains("host"));
         assert!(message("=").contains("line 1"));
+        for (value, written_as) in [
+            ("host = \"https://x\"", "without scheme"),
+            ("host = \"*\"\nprofile = \"\"", "empty"),
+            ("host = \"*\"\nrole_arn = \"pull\"", "role/NAME"),
+            ("host = \"*\"\nregion = \"Ireland\"", "eu-west-1"),
+            ("host = \"*\"\ncolour = 1", "`role_arn`"),
+        ] {
+            let text = format!("log = \"off\"\n\n[[registry]]\n{value}\n");
+            let message = message(&text);
+            let line = format!("line {}", text.lines().count());
+            assert!(
+                message.contains(&line) && message.contains(written_as),
+                "{message}"
+            );
+        }
     }
 
     #[test]

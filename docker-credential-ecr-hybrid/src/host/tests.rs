@@ -113,6 +113,21 @@ fn what_only_resembles_ecr_is_not_ours() {
     }
 }
 
+#[test]
+fn a_token_may_be_issued_in_another_region_of_the_partition() {
+    let host = "123456789012.dkr.ecr-fips.us-west-2.amazonaws.com";
+    let registry = Registry::parse(host).unwrap();
+    let moved = registry.in_region("us-east-1").unwrap();
+    assert_eq!(moved.host(), host);
+    assert_eq!(moved.region(), "us-east-1");
+    assert_eq!(moved.api_host(), "api.ecr-fips.us-east-1.amazonaws.com");
+    for other in ["cn-north-1", "us-gov-west-1", "nowhere", ""] {
+        assert_eq!(registry.in_region(other), None, "{other}");
+    }
+    let public = Registry::parse("public.ecr.aws").unwrap();
+    assert_eq!(public.in_region("eu-west-1"), None);
+}
+
 fn word() -> impl Strategy<Value = String> {
     "[a-z]{2,9}"
 }

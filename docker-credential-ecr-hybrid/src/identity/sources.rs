@@ -176,18 +176,26 @@ pub(super) fn container(environment: &Environment) -> Option<Base> {
     environment
         .var("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         .or_else(|| environment.var("AWS_CONTAINER_CREDENTIALS_FULL_URI"))
-        .map(|uri| Base::Container { uri })
+        .map(|uri| Base::Container {
+            uri,
+            machine: machine(environment),
+        })
 }
 
 pub(super) fn instance(environment: &Environment) -> Option<Base> {
     if environment.is_on("AWS_EC2_METADATA_DISABLED") {
         return None;
     }
-    let machine = environment
+    Some(Base::Instance {
+        machine: machine(environment),
+    })
+}
+
+/// The name of this machine, or of the container that this process is in.
+fn machine(environment: &Environment) -> String {
+    let name = environment
         .var("COMPUTERNAME")
         .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
         .unwrap_or_default();
-    Some(Base::Instance {
-        machine: machine.trim().to_owned(),
-    })
+    name.trim().to_owned()
 }
