@@ -122,8 +122,9 @@ impl Choice {
             return Ok(Self::of(default?, Reason::DefaultChain));
         }
         let known = KnownAccounts::read(environment.cache_folder().as_deref());
-        let was_there =
-            |identity: &Identity| identity.account().is_none() && known.of(identity) == Some(account);
+        let was_there = |identity: &Identity| {
+            identity.account().is_none() && known.of(identity) == Some(account)
+        };
         if default.as_ref().is_ok_and(was_there) {
             return Ok(Self::of(default?, Reason::DefaultChain));
         }
@@ -294,10 +295,7 @@ sso_start_url = https://corp.awsapps.com/start
             let registry = Registry::parse(&host).unwrap();
             Choice::make(&environment, &files, &settings, &registry, &Wish::default())
         };
-        assert_eq!(
-            choose("111122223333").unwrap().reason,
-            Reason::DefaultChain
-        );
+        assert_eq!(choose("111122223333").unwrap().reason, Reason::DefaultChain);
         let keys = Identity::of_profile(&environment, &files, "keys").unwrap();
         KnownAccounts::remember(folder.path(), &keys, "111122223333");
         let choice = choose("111122223333").unwrap();

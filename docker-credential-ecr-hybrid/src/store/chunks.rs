@@ -192,7 +192,11 @@ mod tests {
             write(&vault, "a", &bytes).unwrap();
             assert_eq!(**read(&vault, "a").unwrap().unwrap(), bytes, "{length}");
             let needed = (length + 90).div_ceil(2560).max(1);
-            assert!(vault.names().len() <= needed, "{length}: {:?}", vault.names());
+            assert!(
+                vault.names().len() <= needed,
+                "{length}: {:?}",
+                vault.names()
+            );
         }
         delete(&vault, "a").unwrap();
         delete(&vault, "a").unwrap();
