@@ -262,7 +262,7 @@ impl TokenSource {
             return Err(error);
         }
         let limit = MINT.min(deadline.saturating_sub(clock.elapsed()));
-        let minted = self.mint_checked(plan, folder.as_deref(), limit);
+        let minted = mint_checked(plan, folder.as_deref(), limit);
         self.log().line(|| match &minted {
             Ok(token) => format!(
                 "minted for {registry} as {}, expires {}",
@@ -291,41 +291,6 @@ impl TokenSource {
         minted
     }
 
-    /// Mints, and checks the account where it was what the identity was chosen for.
-    fn mint_checked(
-        &self,
-        plan: &Plan,
-        folder: Option<&Path>,
-        limit: Duration,
-    ) -> Result<Token, TokenError> {
-        let identity = &plan.choice.identity;
-        let token = mint::mint(
-            Order {
-                identity,
-                registry: &plan.asked,
-                endpoint: plan.endpoint.as_deref(),
-            },
-            limit,
-        )?;
-        let Some(minted) = token.account() else {
-            return Ok(token);
-        };
-        if let Some(folder) = folder
-            && identity.profile().is_some()
-            && identity.account().is_none()
-        {
-            KnownAccounts::remember(folder, identity, minted);
-        }
-        match &plan.choice.reason {
-            Reason::OnlyProfile { account, .. } if account != minted => {
-                let detail = format!("{identity} acts in account {minted}, not in {account}");
-                let doing = format!("get an ECR token for {}", plan.asked);
-                Err(AwsError::new(Cause::WrongAccount, doing, detail).into())
-            }
-            _ => Ok(token),
-        }
-    }
-
     fn deadline(&self) -> Duration {
         self.environment
             .var("HYBRID_TIMEOUT")
@@ -349,6 +314,36 @@ impl TokenSource {
             self.log()
                 .line(|| format!("{registry} shares a kept token"));
         }
+    }
+}
+
+/// Mints, and checks the account where it was what the identity was chosen for.
+fn mint_checked(plan: &Plan, folder: Option<&Path>, limit: Duration) -> Result<Token, TokenError> {
+    let identity = &plan.choice.identity;
+    let token = mint::mint(
+        Order {
+            identity,
+            registry: &plan.asked,
+            endpoint: plan.endpoint.as_deref(),
+        },
+        limit,
+    )?;
+    let Some(minted) = token.account() else {
+        return Ok(token);
+    };
+    if let Some(folder) = folder
+        && identity.profile().is_some()
+        && identity.account().is_none()
+    {
+        KnownAccounts::remember(folder, identity, minted);
+    }
+    match &plan.choice.reason {
+        Reason::OnlyProfile { account, .. } if account != minted => {
+            let detail = format!("{identity} acts in account {minted}, not in {account}");
+            let doing = format!("get an ECR token for {}", plan.asked);
+            Err(AwsError::new(Cause::WrongAccount, doing, detail).into())
+        }
+        _ => Ok(token),
     }
 }
 

@@ -95,9 +95,9 @@ impl Choice {
         let region = rule.and_then(|rule| rule.region.clone());
         if let Some(rule) = rule.filter(|rule| rule.profile.is_some() || rule.role_arn.is_some()) {
             let profile = rule.profile.as_ref().map(ProfileName::as_str);
-            let role = rule.role_arn.as_ref().map(RoleArn::as_str);
+            let assumed = rule.role_arn.as_ref().map(RoleArn::as_str);
             let pattern = rule.host.as_str().to_owned();
-            let identity = named(environment, files, profile, role)?;
+            let identity = named(environment, files, profile, assumed)?;
             let choice = Self::of(identity, Reason::Settings { pattern });
             return Ok(Self { region, ..choice });
         }

@@ -71,10 +71,10 @@ impl KnownAccounts {
 
     fn write(&self, folder: &Path) -> std::io::Result<()> {
         private_folder(folder)?;
-        let lines = self.accounts.iter();
-        let text: String = lines
-            .map(|(key, account)| format!("{} {account}\n", key.as_str()))
-            .collect();
+        let mut text = String::new();
+        for (key, account) in &self.accounts {
+            text.extend([key.as_str(), " ", account, "\n"]);
+        }
         let beside: PathBuf = folder.join(format!("{NAME}.{}.part", std::process::id()));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

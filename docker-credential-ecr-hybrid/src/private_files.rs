@@ -34,7 +34,8 @@ pub(crate) fn is_private(metadata: &Metadata) -> bool {
     {
         use std::os::unix::fs::MetadataExt as _;
         let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        is_own && metadata.mode() & 0o077 == 0
+        let of_others = metadata.mode() & 0o077;
+        is_own && of_others == 0
     }
     #[cfg(not(unix))]
     metadata.is_file()

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(asked(), 0);
         store.save(&key, b"one", Duration::from_mins(1)).unwrap();
         assert_eq!(&**store.load(&key).unwrap().unwrap(), b"one");
-        assert_eq!(store.keys().unwrap(), [key.clone()]);
+        assert_eq!(store.keys().unwrap(), std::slice::from_ref(&key));
         store.delete(&key).unwrap();
         assert!(store.keys().unwrap().is_empty());
         let before = asked();

@@ -79,17 +79,15 @@ impl<V: Vault> VaultStore<V> {
                 why: "there is no thread for it".to_owned(),
             });
         }
-        match answer.recv_timeout(self.patience) {
-            Ok(answer) => answer.map_err(|why| StoreError::Failed {
-                store: V::NAME,
-                doing,
-                why,
-            }),
-            Err(_) => {
-                self.hung.store(true, Ordering::Relaxed);
-                Err(late())
-            }
-        }
+        let Ok(answer) = answer.recv_timeout(self.patience) else {
+            self.hung.store(true, Ordering::Relaxed);
+            return Err(late());
+        };
+        answer.map_err(|why| StoreError::Failed {
+            store: V::NAME,
+            doing,
+            why,
+        })
     }
 }
 
