@@ -46,10 +46,10 @@ variable "kube_context" {
 
   validation {
     condition = contains(var.allowed_contexts, var.kube_context) || can(regex(
-      "^(docker-desktop|docker-for-desktop|minikube|rancher-desktop|orbstack|colima(-.+)?|kind-.+|k3d-.+)$",
+      "^(docker-desktop|docker-for-desktop|minikube(-.+)?|rancher-desktop|orbstack|microk8s|colima(-.+)?|kind-.+|k3d-.+)$",
       var.kube_context,
     ))
-    error_message = "The context \"${var.kube_context}\" is not that of a local cluster (docker-desktop, minikube, rancher-desktop, orbstack, colima, kind-*, k3d-*). If it is meant, name it in allowed_contexts."
+    error_message = "The context \"${var.kube_context}\" is not that of a local cluster (docker-desktop, minikube, rancher-desktop, orbstack, microk8s, colima, kind-*, k3d-*). If it is meant, name it in allowed_contexts."
   }
 }
 

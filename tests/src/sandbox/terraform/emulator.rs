@@ -21,9 +21,18 @@ pub(super) fn state_key(settings: &Settings) -> String {
     format!("env:/{}/{KEY}", settings.workspace)
 }
 
-/// Whether the workspace has a state.
+/// Whether the workspace has a state, and something in it: after a destroy there is an empty one.
 pub(super) fn has_state(settings: &Settings, endpoint: Endpoint) -> Result<bool, TerraformError> {
-    Ok(object(endpoint, &state_key(settings))?.is_some())
+    let body = object(endpoint, &state_key(settings))?;
+    Ok(body.is_some_and(|body| names_resources(&body)))
+}
+
+fn names_resources(state: &[u8]) -> bool {
+    serde_json::from_slice(state).is_ok_and(|state: Value| {
+        state["resources"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+    })
 }
 
 /// The lock's JSON in the lock file beside the state.
@@ -95,4 +104,17 @@ pub(super) fn create_other_repositories(endpoint: Endpoint) -> Result<(), Terraf
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_was_destroyed_is_none() {
+        assert!(names_resources(br#"{"resources": [{"type": "x"}]}"#));
+        assert!(!names_resources(br#"{"resources": []}"#));
+        assert!(!names_resources(b"{}"));
+        assert!(!names_resources(b"not a state"));
+    }
 }

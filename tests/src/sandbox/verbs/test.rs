@@ -29,7 +29,8 @@ const ROOMS: [&str; 4] = [
     "terraform_real",
 ];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
-const WHOLE: [(&str, &str); 2] = [
+const WHOLE: [(&str, &str); 3] = [
+    ("terraform configuration", "terraform_configuration"),
     ("end to end", "end_to_end"),
     ("the sandbox heals", "sandbox_heals"),
 ];
