@@ -1,5 +1,7 @@
 //! Why AWS said no, in one sentence and with the next step, the same for every service.
 
+mod renewal;
+
 use std::error::Error;
 use std::fmt;
 
@@ -8,6 +10,7 @@ use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
 use crate::ca_bundle::CaBundleError;
 use crate::identity::{Base, Identity, Source};
+use renewal::{profile_flag, renewal};
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +77,8 @@ struct Explained {
     detail: String,
     profile: Option<String>,
     identity: Option<String>,
+    /// What would make the identity's credentials good again.
+    renewal: Option<String>,
     /// It failed before the call itself, while credentials were being had.
     is_before_call: bool,
     /// The identity is only a guess: nothing is configured, so it can but be the machine's.
@@ -92,6 +97,7 @@ impl AwsError {
             detail: one_line(&detail.into()),
             profile: None,
             identity: None,
+            renewal: None,
             is_before_call: false,
             is_guess: false,
         }))
@@ -137,6 +143,7 @@ impl AwsError {
     pub fn with_identity(mut self, identity: &Identity) -> Self {
         self.0.profile = identity.profile().map(str::to_owned);
         self.0.identity = Some(identity.to_string());
+        self.0.renewal = renewal(identity);
         self.0.is_guess = matches!(identity.source, Source::Ambient(Base::Instance { .. }));
         // A metadata service that cannot be reached is one that is not there.
         if self.0.is_guess && self.0.is_before_call {
@@ -164,15 +171,11 @@ impl AwsError {
 
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
-        let profile = self
-            .0
-            .profile
-            .as_deref()
-            .filter(|profile| *profile != "default");
-        let flag = profile.map_or(String::new(), |profile| {
-            format!(" --profile {}", shell_word(profile))
-        });
+        let flag = profile_flag(self.0.profile.as_deref());
         let hint = match self.0.cause {
+            Cause::SsoExpired | Cause::BadCredentials if self.0.renewal.is_some() => {
+                return self.0.renewal.clone();
+            }
             Cause::SsoExpired => format!("Run: aws sso login{flag}"),
             Cause::NoCredentials if self.0.is_guess => {
                 "Set AWS_PROFILE, or run: aws configure sso".to_owned()
@@ -389,17 +392,6 @@ fn innermost(error: &dyn Error) -> String {
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").chars().take(300).collect()
-}
-
-fn shell_word(text: &str) -> String {
-    let plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_./@:+".contains(&byte));
-    if plain {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]

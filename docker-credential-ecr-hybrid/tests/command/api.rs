@@ -111,7 +111,11 @@ fn answer(stream: &TcpStream, state: &State) {
     }
     let mut body = vec![0; length];
     let _ = reader.read_exact(&mut body);
-    assert!(wanted, "only tokens are asked for");
+    if body.starts_with(b"Action=AssumeRole&") {
+        reply(stream, 200, "text/xml", ROLE);
+        return;
+    }
+    assert!(wanted, "only tokens and roles are asked for");
     // Before the call is counted: whoever waits for it may then change the manner.
     let manner = state.manner.lock().unwrap().clone();
     let call = {
@@ -136,10 +140,19 @@ fn answer(stream: &TcpStream, state: &State) {
             return;
         }
     };
-    let mut stream = stream;
+    reply(stream, status, "application/x-amz-json-1.1", &body);
+}
+
+/// What STS answers to whoever assumes a role.
+const ROLE: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
+    <Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+    <SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>\
+    </AssumeRoleResult></AssumeRoleResponse>";
+
+fn reply(mut stream: &TcpStream, status: u16, kind: &str, body: &str) {
     let _ = write!(
         stream,
-        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/x-amz-json-1.1\r\n\
+        "HTTP/1.1 {status} Whatever\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );

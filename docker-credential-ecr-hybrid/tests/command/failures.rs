@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::HOST;
 use crate::api::{Api, Manner, password};
 use crate::home::Home;
+use crate::{HOST, NEIGHBOUR};
 
 const NOT_FOUND: &str = "credentials not found in native keychain\n";
 
@@ -57,6 +57,29 @@ fn each_cause_is_told_apart() {
         let stderr = Home::of(&api).get(HOST).stderr;
         assert!(stderr.contains(expected), "{code}: {stderr}");
     }
+}
+
+#[test]
+fn a_token_of_another_account_than_the_profile_s_is_not_handed_out() {
+    // The API always mints in the account of HOST.
+    let api = Api::giving();
+    let home = Home::of(&api).without("AWS_ACCESS_KEY_ID");
+    home.write(
+        ".aws/config",
+        "[profile there]\nrole_arn = arn:aws:iam::444455556666:role/pull\nsource_profile = base\n\
+         [profile base]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = s\n",
+    );
+    let outcome = home.get(NEIGHBOUR);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    for stream in [&outcome.stdout, &outcome.stderr] {
+        assert!(
+            stream.contains("acts in account 111122223333, not in 444455556666"),
+            "{stream}"
+        );
+        assert!(stream.contains("Set AWS_PROFILE to a profile of that account"));
+    }
+    assert_eq!(outcome.stdout.lines().count(), 1);
+    assert!(home.files_with("password-1").is_empty());
 }
 
 #[test]

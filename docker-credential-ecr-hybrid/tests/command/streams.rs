@@ -87,6 +87,38 @@ fn a_closed_output_and_no_input_are_no_reason_for_a_panic() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn streams_that_are_not_there_or_take_nothing_are_no_reason_for_a_panic() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    home.get(HOST);
+    let words = [
+        "get",
+        "store",
+        "erase",
+        "list",
+        "version",
+        "configure",
+        "kubelet",
+    ];
+    for word in words {
+        for streams in ["<&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"] {
+            let script = format!("exec {} {word} {streams}", crate::home::BINARY);
+            let mut command = std::process::Command::new("/bin/sh");
+            command.args(["-c", &script]).env_clear();
+            command.envs(home.variables()).stdin(Stdio::null());
+            let output = command.output().unwrap();
+            assert!(
+                matches!(output.status.code(), Some(0 | 1)),
+                "{word} {streams}: {output:?}"
+            );
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(!stderr.contains("panicked"), "{word} {streams}: {stderr}");
+        }
+    }
+}
+
 #[test]
 fn list_and_version_do_not_wait_for_their_input() {
     let api = Api::giving();

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use hybrid_tests::front::Admin;
+use hybrid_tests::sandbox::endpoints::{ACCOUNT, registry_host};
 
 use crate::MAIN;
-use crate::person::{Person, Said, front};
+use crate::person::{HELPER, Person, Said, front};
 use crate::tls::interceptor;
 
 /// A fault, and what is read of it.
@@ -93,7 +94,7 @@ fn docker_pull_shows_each_cause_in_one_sentence_with_what_to_do() {
         Case::of_front("denied", "AccessDeniedException",
             "is not authorized to perform: ecr:GetAuthorizationToken", "Ask for a policy that allows this action"),
         Case::of_front("expired keys", "ExpiredTokenException",
-            "AWS does not accept the credentials", "aws sts get-caller-identity"),
+            "AWS does not accept the credentials", "Renew AWS_ACCESS_KEY_ID"),
         Case::of_front("clock", "RequestExpired",
             "this machine's clock differs from that of AWS", "Set this machine's clock"),
         Case::of_front("throttled", "ThrottlingException",
@@ -129,6 +130,28 @@ fn docker_pull_shows_each_cause_in_one_sentence_with_what_to_do() {
     let said = Said::of(&mut pull);
     said.fails_with("ecr-hybrid: ");
     assert!(!said.text.contains("not trusted"), "{}", said.text);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_region_that_does_not_exist_is_told_from_a_network_that_does_not_work() {
+    let _front = front();
+    let person = Person::new("region", MAIN);
+    let host = registry_host(ACCOUNT, "eu-nowhere-9");
+    person.run(HELPER, &["configure", &host]).succeeds();
+    // A machine on which the names of AWS resolve, and the region's does not.
+    let hosts = person.path("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost sts.amazonaws.com\n").unwrap();
+    let script = "mount --bind \"$0\" /etc/hosts && exec docker pull \"$1\"";
+    let image = format!("{host}/app:1");
+    let hosts = hosts.display().to_string();
+    let words = ["--mount", "sh", "-c", script, &hosts, &image];
+    let mut pull = person.command("unshare", &words);
+    let said = Said::of(pull.env_remove("AWS_ENDPOINT_URL"));
+    said.fails_with(
+        "the region is unknown or not enabled (there is no api.ecr.eu-nowhere-9.amazonaws.com)",
+    );
+    said.fails_with("Check the region in the host name");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod configure;
 mod docker;
 mod failures;
 mod kubelet;
