@@ -1,6 +1,7 @@
 //! The command line, as types.
 
 mod given;
+mod regcred;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use given::{Given, Source};
+pub use regcred::{Agent, Keeping, Places, Regcred, RegcredStatus, RegcredSync};
 
 pub use crate::project::config::RollOutStrategy as Strategy;
 use crate::project::config::{ContractSource, Span};
@@ -139,7 +141,7 @@ pub enum Command {
     Logs(Logs),
     /// Name what is broken, and the fix
     Doctor,
-    /// Show or refresh the pull secret
+    /// Show the pull secret, refresh it, or keep it fresh
     #[command(subcommand)]
     Regcred(Regcred),
     /// Show Terraform workspaces
@@ -247,19 +249,6 @@ pub struct Logs {
     /// More flags for `kubectl logs`, after --
     #[arg(last = true, value_name = "FLAG")]
     pub rest: Vec<std::ffi::OsString>,
-}
-
-/// The commands of `regcred`.
-#[derive(Debug, Subcommand)]
-pub enum Regcred {
-    /// Write the pull secret when it is missing, wrong or past half its life
-    Sync {
-        /// Write a new token even when the old one looks alive
-        #[arg(long, env = "HYBRID_REGCRED_FORCE", value_parser = BoolishValueParser::new())]
-        force: bool,
-    },
-    /// Show the pull secret's registries and how long their tokens live
-    Status,
 }
 
 /// The commands of `workspace`.

@@ -1,6 +1,6 @@
 //! `kubectl hybrid`: deploys images from Amazon ECR to a local cluster.
 //!
-//! Arrows point one way: [`commands`] use [`project`], [`terraform`], [`docker`], [`cluster`] and
+//! Arrows point one way: [`commands`] use [`project`], [`terraform`], [`docker`], [`cluster`], [`agent`] and
 //! [`diagnosis`]; those use `ecr_hybrid`. Nothing below [`commands`] prints.
 #![cfg_attr(
     test,
@@ -12,6 +12,7 @@
     )
 )]
 
+pub mod agent;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

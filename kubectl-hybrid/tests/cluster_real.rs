@@ -62,8 +62,8 @@ async fn sync_login(
         expires_at: now + SignedDuration::from_hours(12),
     };
     let marks = Marks {
-        principal: None,
         refreshed_by: "kubectl-hybrid/test".to_owned(),
+        ..Marks::default()
     };
     let policy = Policy {
         min_life: Duration::from_hours(6),

@@ -1,12 +1,16 @@
 //! The cluster: client, guard, pull secret, workloads and roll-outs.
 
 mod away;
+pub mod changes;
 pub mod client;
 pub mod error;
 #[cfg(test)]
 mod fake;
 pub mod guard;
 pub mod keyring;
+pub mod listing;
+pub mod namespaces;
+pub mod patience;
 pub mod pods;
 mod proxy;
 pub mod pull_secret;
@@ -21,3 +25,9 @@ pub use workload::WorkloadRef;
 
 /// The name under which this tool writes: managed fields, labels, annotations.
 pub const FIELD_MANAGER: &str = "kubectl-hybrid";
+
+/// How many requests are under way at the same time when many namespaces are worked on.
+pub const AT_A_TIME: usize = 16;
+
+/// How many objects one page of a list holds.
+pub(crate) const PAGE: u32 = 250;

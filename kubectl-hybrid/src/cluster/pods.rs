@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, LogParams, Preconditions};
@@ -146,6 +147,36 @@ pub struct StuckPod {
     pub controller: Option<Controller>,
     /// What to do about it.
     pub remedy: Remedy,
+    /// When the pod was made.
+    pub created: Option<Timestamp>,
+    /// The service account that gives the pod its pull secrets; none when it brings its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+impl StuckPod {
+    /// Whether the pod uses the pull secret.
+    pub fn is_linked(&self) -> bool {
+        self.remedy != Remedy::LeaveUnlinked
+    }
+
+    /// Whether the status does not say why the image could not be pulled.
+    pub fn is_unexplained(&self) -> bool {
+        self.trouble.cause.pull_fault() == Some(PullFault::Unknown)
+    }
+
+    /// The same pod, now that its service account names the pull secret: made anew it gets it.
+    #[must_use]
+    pub fn linked_by(mut self, accounts: &[String]) -> Self {
+        let linked = self
+            .account
+            .as_ref()
+            .is_some_and(|account| accounts.contains(account));
+        if self.remedy == Remedy::LeaveUnlinked && linked {
+            self.remedy = remedy_of(self.controller.as_ref());
+        }
+        self
+    }
 }
 
 /// The object that keeps a pod.
@@ -233,26 +264,35 @@ fn stuck_pod(pod: &Pod, registries: &[&str], secret: &str) -> Option<StuckPod> {
             name: reference.name.clone(),
         });
     let remedy = if linked {
-        match controller
-            .as_ref()
-            .map(|controller| controller.kind.as_str())
-        {
-            Some("ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController") => {
-                Remedy::Recreate
-            }
-            Some("Job") => Remedy::LeaveJob,
-            // A node owns its static pods.
-            Some("Node") | None => Remedy::LeaveBare,
-            Some(_) => Remedy::LeaveForeign,
-        }
+        remedy_of(controller.as_ref())
     } else {
         Remedy::LeaveUnlinked
     };
+    let spec = pod.spec.as_ref();
+    let brings_its_own = spec
+        .and_then(|spec| spec.image_pull_secrets.as_ref())
+        .is_some_and(|list| !list.is_empty());
     Some(StuckPod {
         trouble,
         controller,
         remedy,
+        created: pod.metadata.creation_timestamp.as_ref().map(|at| at.0),
+        account: spec
+            .and_then(|spec| spec.service_account_name.clone())
+            .filter(|_| !brings_its_own),
     })
+}
+
+fn remedy_of(controller: Option<&Controller>) -> Remedy {
+    match controller.map(|controller| controller.kind.as_str()) {
+        Some("ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController") => {
+            Remedy::Recreate
+        }
+        Some("Job") => Remedy::LeaveJob,
+        // A node owns its static pods.
+        Some("Node") | None => Remedy::LeaveBare,
+        Some(_) => Remedy::LeaveForeign,
+    }
 }
 
 /// Deletes the pods whose remedy is [`Remedy::Recreate`]; the others are passed over.
@@ -318,6 +358,30 @@ mod tests {
                 "state": { "waiting": { "reason": "ImagePullBackOff", "message": message } } }] },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_pod_that_got_no_secret_is_recreated_once_its_account_names_it() {
+        let image = format!("{OURS}/dev/web:1");
+        let account = |mut pod: Pod| {
+            pod.spec.as_mut().unwrap().service_account_name = Some("builder".to_owned());
+            stuck(&[pod], &[OURS], "regcred").remove(0)
+        };
+        let unlinked = account(pod(Some("ReplicaSet"), &image, "403 Forbidden", &json!([])));
+        assert!(!unlinked.is_linked());
+        let others = ["default".to_owned()];
+        assert_eq!(
+            unlinked.clone().linked_by(&others).remedy,
+            Remedy::LeaveUnlinked
+        );
+        let its = ["builder".to_owned()];
+        assert_eq!(unlinked.linked_by(&its).remedy, Remedy::Recreate);
+        // Its own list hides that of the account.
+        let own = json!([{ "name": "other" }]);
+        let masked = account(pod(Some("ReplicaSet"), &image, "403 Forbidden", &own));
+        assert_eq!(masked.linked_by(&its).remedy, Remedy::LeaveUnlinked);
+        let bare = account(pod(None, &image, "403 Forbidden", &json!([])));
+        assert_eq!(bare.linked_by(&its).remedy, Remedy::LeaveBare);
     }
 
     #[test]

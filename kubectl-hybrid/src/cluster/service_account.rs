@@ -3,14 +3,21 @@
 //! `imagePullSecrets` of a `ServiceAccount` is an atomic list: a merge or apply patch would replace
 //! what others put there. A JSON Patch that tests the version it was computed for appends instead.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use tokio::time::Instant;
 
+use super::patience::patiently;
 use super::{Cluster, ClusterError, FIELD_MANAGER};
 
 const MAX_ATTEMPTS: u32 = 5;
+/// How long a new namespace may be without its default service account.
+const DEFAULT_ACCOUNT_COMES: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +52,15 @@ pub async fn link(
     let action =
         || format!("add `{secret}` to service account `{account}` in namespace `{namespace}`");
     let mut last_version = None;
-    for _ in 0..MAX_ATTEMPTS {
-        let Some(found) = read(cluster, namespace, account).await? else {
+    let begun = Instant::now();
+    let mut conflicts = 0;
+    while conflicts < MAX_ATTEMPTS {
+        let Some(found) = patiently(|| read(cluster, namespace, account)).await? else {
+            // Kubernetes makes this one, a moment after the namespace.
+            if account == "default" && begun.elapsed() < DEFAULT_ACCOUNT_COMES {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
             return Err(ClusterError::NotFound {
                 action: action(),
                 message: "there is no such service account".to_owned(),
@@ -76,6 +90,7 @@ pub async fn link(
             Err(error) => return Err(cluster.explain(action(), &error)),
         }
         last_version = found.metadata.resource_version;
+        conflicts += 1;
     }
     Err(ClusterError::Conflict {
         action: action(),
@@ -104,7 +119,8 @@ fn addition(
     Ok(Patch::Json(serde_json::from_value(operations)?))
 }
 
-fn has(account: &ServiceAccount, secret: &str) -> bool {
+/// Whether the account names the pull secret.
+pub fn has(account: &ServiceAccount, secret: &str) -> bool {
     account
         .image_pull_secrets
         .iter()
@@ -144,6 +160,47 @@ mod tests {
         match addition(account, "regcred").unwrap() {
             Patch::Json(patch) => serde_json::to_value(patch).unwrap(),
             _ => unreachable!("a JSON Patch is made"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn somebody_who_writes_in_between_loses_nothing() {
+        use crate::cluster::fake;
+        let (mut reads, mut patches) = (0, 0);
+        let cluster = fake::cluster(move |request| {
+            if request.method == http::Method::GET {
+                reads += 1;
+                // The account is not there yet, then it is, then somebody else has written.
+                return match reads {
+                    1 | 2 => fake::not_found(request),
+                    3 => fake::ok(json!({ "metadata": { "resourceVersion": "1" } })),
+                    _ => fake::ok(json!({ "metadata": { "resourceVersion": "2" },
+                        "imagePullSecrets": [{ "name": "other" }] })),
+                };
+            }
+            patches += 1;
+            if patches == 1 {
+                assert_eq!(request.body[1]["path"], "/imagePullSecrets");
+                return fake::status(422, "Invalid", "the test does not hold");
+            }
+            assert_eq!(request.body[0]["value"], "2");
+            assert_eq!(request.body[1]["path"], "/imagePullSecrets/-");
+            fake::ok(json!({ "metadata": {} }))
+        });
+        assert_eq!(
+            link(&cluster, "shop", "default", "regcred").await.unwrap(),
+            Link::Added
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_does_not_come_is_named() {
+        let cluster = crate::cluster::fake::cluster(crate::cluster::fake::not_found);
+        for account in ["default", "builder"] {
+            let error = link(&cluster, "shop", account, "regcred")
+                .await
+                .unwrap_err();
+            assert!(error.to_string().contains(account), "{error}");
         }
     }
 

@@ -154,7 +154,7 @@ pub(super) fn first_error(
 }
 
 /// Where the output of builds and pushes goes.
-fn log_folder() -> PathBuf {
+pub(super) fn log_folder() -> PathBuf {
     std::env::var_os("HYBRID_LOG_DIR").map_or_else(
         || {
             directories::ProjectDirs::from("", "", "kubectl-hybrid").map_or_else(

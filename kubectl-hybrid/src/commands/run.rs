@@ -11,7 +11,7 @@ use super::{
     config, deploy, doctor, helper, logs, regcred, restart, rollback, settings, status, unlock,
     workspace,
 };
-use crate::cli::{Cli, Command, Config, Given, Helper, Regcred, Workspace};
+use crate::cli::{Cli, Command, Config, Given, Helper, Workspace};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::Ui;
@@ -100,10 +100,7 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         Command::Logs(flags) => Box::pin(logs::run(&session, flags)).await,
         Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
         Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
-        Command::Regcred(Regcred::Sync { force }) => {
-            Box::pin(regcred::sync(&session, *force)).await
-        }
-        Command::Regcred(Regcred::Status) => Box::pin(regcred::status(&session)).await,
+        Command::Regcred(flags) => Box::pin(regcred::run(&session, flags)).await,
         Command::Workspace(Workspace::List) => Box::pin(workspace::list(&session)).await,
         Command::Unlock(flags) => Box::pin(unlock::run(&session, flags)).await,
         Command::Helper(Helper::Configure(flags)) => {

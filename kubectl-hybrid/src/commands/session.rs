@@ -1,6 +1,7 @@
 //! What the commands share: configuration, workspace, contract, cluster and guard.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use directories::ProjectDirs;
 
@@ -127,7 +128,17 @@ impl<'a> Session<'a> {
 
     /// The cluster of the kubeconfig. No request is sent.
     pub(super) async fn cluster(&self) -> Result<Cluster, CommandError> {
+        self.cluster_with(None).await
+    }
+
+    /// The same, for watches: a server may be silent for this long.
+    pub(super) async fn patient_cluster(&self, silence: Duration) -> Result<Cluster, CommandError> {
+        self.cluster_with(Some(silence)).await
+    }
+
+    async fn cluster_with(&self, silence: Option<Duration>) -> Result<Cluster, CommandError> {
         Cluster::from_kubeconfig(&ClusterOptions {
+            request_timeout: silence,
             kubeconfig: self.global.kubeconfig.clone(),
             context: self.global.context.clone(),
             namespace: self.global.namespace.clone(),

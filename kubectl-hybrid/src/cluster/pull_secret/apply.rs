@@ -14,6 +14,7 @@ use serde_json::json;
 use super::plan::{Marks, Plan, Policy, RegistryLogin, Write, plan};
 use super::reason::{Reason, Refusal};
 use super::{DATA_KEY, LABEL_MANAGED_BY, SECRET_TYPE};
+use crate::cluster::patience::{Passing, patiently};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 
 /// How often a write is tried anew with fresh data when somebody else writes at the same time.
@@ -94,6 +95,16 @@ pub enum PullSecretError {
     Cluster(#[from] ClusterError),
 }
 
+impl Passing for PullSecretError {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.is_passing())
+    }
+
+    fn follows_a_restart(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.follows_a_restart())
+    }
+}
+
 impl PullSecretError {
     /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
@@ -137,10 +148,37 @@ pub async fn sync(
     policy: Policy,
     now: Timestamp,
 ) -> Result<Outcome, PullSecretError> {
+    let seen = patiently(|| read(cluster, secret)).await?;
+    sync_from(cluster, secret, seen, wanted, marks, policy, now).await
+}
+
+/// As [`sync`], beginning with the secret as it was `seen` before. It is read anew only when it
+/// changed since.
+///
+/// An API server that is restarted meanwhile is waited for, see [`patiently`].
+///
+/// # Errors
+/// When the secret must not be written, or the API server refuses.
+pub async fn sync_from(
+    cluster: &Cluster,
+    secret: &SecretRef,
+    seen: Option<SecretObject>,
+    wanted: &[RegistryLogin<'_>],
+    marks: &Marks,
+    policy: Policy,
+    now: Timestamp,
+) -> Result<Outcome, PullSecretError> {
+    let mut existing = seen;
     for attempts in 1..=MAX_ATTEMPTS {
-        let existing = read(cluster, secret).await?;
-        let plan = plan(existing.as_ref(), wanted, marks, now, policy);
-        if let Some(outcome) = apply(cluster, secret, plan).await? {
+        if attempts > 1 {
+            existing = patiently(|| read(cluster, secret)).await?;
+        }
+        // A write is conditional on the version that was read, so trying it twice is safe.
+        let applied = patiently(|| {
+            let plan = plan(existing.as_ref(), wanted, marks, now, policy);
+            apply(cluster, secret, plan)
+        });
+        if let Some(outcome) = applied.await? {
             return Ok(Outcome {
                 attempts,
                 ..outcome

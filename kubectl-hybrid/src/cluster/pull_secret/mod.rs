@@ -8,13 +8,17 @@ mod auths;
 mod owner;
 mod plan;
 mod reason;
+mod survey;
 mod view;
 
-pub use apply::{Change, MAX_ATTEMPTS, Outcome, PullSecretError, SecretRef, apply, read, sync};
+pub use apply::{
+    Change, MAX_ATTEMPTS, Outcome, PullSecretError, SecretRef, apply, read, sync, sync_from,
+};
 pub use auths::{Credential, Document, Entry, Expiry};
 pub use owner::Owner;
-pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, plan};
+pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, due_at, plan};
 pub use reason::{Reason, Refusal};
+pub use survey::survey;
 pub use view::{PullSecretView, RegistryView, view};
 
 /// The type of Secret that the kubelet reads registry logins from.
@@ -28,6 +32,10 @@ pub const LEGACY_KEY: &str = ".dockercfg";
 
 /// When the first of our logins expires, RFC 3339.
 pub const ANNOTATION_EXPIRES_AT: &str = "kubectl-hybrid.dev/expires-at";
+/// When the first of our logins was issued, RFC 3339.
+pub const ANNOTATION_ISSUED_AT: &str = "kubectl-hybrid.dev/issued-at";
+/// How the principal was come by: profile, SSO session, role.
+pub const ANNOTATION_SOURCE: &str = "kubectl-hybrid.dev/source";
 /// The registries that we keep, separated by commas.
 pub const ANNOTATION_REGISTRIES: &str = "kubectl-hybrid.dev/registries";
 /// The ARN of the AWS identity that the logins stand for.

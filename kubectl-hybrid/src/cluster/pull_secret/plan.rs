@@ -11,8 +11,8 @@ use super::auths::{Document, Entry, Expiry};
 use super::owner::Owner;
 use super::reason::{Reason, Refusal};
 use super::{
-    ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, ANNOTATION_REGISTRIES,
-    DATA_KEY, SECRET_TYPE,
+    ANNOTATION_EXPIRES_AT, ANNOTATION_ISSUED_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY,
+    ANNOTATION_REGISTRIES, ANNOTATION_SOURCE, DATA_KEY, SECRET_TYPE,
 };
 
 /// A login that the secret shall hold.
@@ -33,6 +33,10 @@ pub struct RegistryLogin<'a> {
 pub struct Marks {
     /// The ARN that the logins stand for, when it is known.
     pub principal: Option<String>,
+    /// How the principal was come by, for example `profile dev`.
+    pub source: Option<String>,
+    /// When the first of the logins was issued: its life is counted from there.
+    pub issued_at: Option<Timestamp>,
     /// The tool with its version, for example `kubectl-hybrid/0.1.0`.
     pub refreshed_by: String,
 }
@@ -40,7 +44,8 @@ pub struct Marks {
 /// When to write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// A login that lives at least this much longer is left alone.
+    /// A login that lives at least this much longer is left alone; one whose whole life is known to
+    /// be shorter than twice that is left alone for half of it.
     pub min_life: Duration,
     /// Write even where the logins look fresh: the registry refused them.
     pub always: bool,
@@ -106,6 +111,7 @@ pub fn assess(
         }];
     }
     let annotated = annotated_expiry(existing);
+    let issued = annotation(existing, ANNOTATION_ISSUED_AT).and_then(|at| at.parse().ok());
     let mut reasons = Vec::new();
     for (key, entry) in document.entries() {
         if let Entry::Broken(why) = entry {
@@ -133,7 +139,7 @@ pub fn assess(
                     registry: named(),
                     at,
                 }),
-                Some(at) if at.duration_since(now) < signed(policy.min_life) => {
+                Some(at) if at.duration_since(now) < needed_life(at, issued, policy) => {
                     reasons.push(Reason::ExpiresSoon {
                         registry: named(),
                         at,
@@ -152,6 +158,33 @@ pub fn assess(
     reasons
 }
 
+/// How much life a login that ends at `at` must have left.
+fn needed_life(at: Timestamp, issued: Option<Timestamp>, policy: Policy) -> SignedDuration {
+    let most = signed(policy.min_life);
+    issued
+        .map(|issued| at.duration_since(issued) / 2)
+        .filter(SignedDuration::is_positive)
+        .map_or(most, |half| half.min(most))
+}
+
+/// When [`assess`] will first find a reason, as far as time alone decides. `None` when a login does
+/// not say when it ends, or is not there.
+pub fn due_at(existing: &SecretObject, registries: &[&str], policy: Policy) -> Option<Timestamp> {
+    let document = document_of(existing);
+    let annotated = annotated_expiry(existing);
+    let issued = annotation(existing, ANNOTATION_ISSUED_AT).and_then(|at| at.parse().ok());
+    let mut first: Option<Timestamp> = None;
+    for registry in registries {
+        let Some(Entry::Login(login)) = document.entry(registry) else {
+            return None;
+        };
+        let at = Expiry::of(&login.password, annotated).at()?;
+        let due = at.checked_sub(needed_life(at, issued, policy)).ok()?;
+        first = Some(first.map_or(due, |first| first.min(due)));
+    }
+    first
+}
+
 /// Decides what to do so that `existing` holds the `wanted` logins.
 pub fn plan(
     existing: Option<&SecretObject>,
@@ -161,7 +194,7 @@ pub fn plan(
     policy: Policy,
 ) -> Plan {
     let Some(existing) = existing else {
-        return Plan::Create(write(Document::default(), wanted, marks, None));
+        return Plan::Create(write(Document::default(), wanted, marks, Before::default()));
     };
     let found = existing.type_.as_deref().unwrap_or("Opaque");
     if found != SECRET_TYPE {
@@ -188,10 +221,17 @@ pub fn plan(
     if policy.always && reasons.is_empty() && !holds(&document, wanted) {
         reasons.push(Reason::RefusedByRegistry);
     }
+    // Renewing failed, and what is kept elsewhere lives no longer than what is here.
+    let only_age = reasons
+        .iter()
+        .all(|reason| matches!(reason, Reason::ExpiresSoon { .. }));
+    let here = first_expiry(&document, existing, &registries);
+    let better = wanted.iter().map(|login| login.expires_at).min();
+    if only_age && !policy.always && here >= better {
+        reasons.clear();
+    }
     if reasons.is_empty() {
-        return Plan::Fresh(Fresh {
-            expires_at: first_expiry(&document, existing, &registries),
-        });
+        return Plan::Fresh(Fresh { expires_at: here });
     }
     if existing.immutable == Some(true) {
         return Plan::Refused(Refusal::Immutable);
@@ -205,41 +245,68 @@ pub fn plan(
     if document.broken().is_some() {
         document = Document::default();
     }
-    let version = existing.metadata.resource_version.clone();
+    let before = Before {
+        resource_version: existing.metadata.resource_version.clone(),
+        registries: annotation(existing, ANNOTATION_REGISTRIES)
+            .into_iter()
+            .flat_map(|names| names.split(','))
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        expires_at: annotated_expiry(existing),
+    };
     Plan::Update {
         reasons,
         dropped,
-        write: write(document, wanted, marks, version),
+        write: write(document, wanted, marks, before),
     }
+}
+
+/// What an update finds.
+#[derive(Default)]
+struct Before {
+    resource_version: Option<String>,
+    /// The registries that were kept until now: another workspace may keep them here as well.
+    registries: Vec<String>,
+    expires_at: Option<Timestamp>,
 }
 
 fn write(
     mut document: Document,
     wanted: &[RegistryLogin<'_>],
     marks: &Marks,
-    resource_version: Option<String>,
+    before: Before,
 ) -> Write {
     for login in wanted {
         document.put(login.registry, login.username, login.password);
     }
-    let expires_at = wanted.iter().map(|login| login.expires_at).min();
-    let registries: Vec<String> = wanted
+    let mut registries: Vec<String> = wanted
         .iter()
         .map(|login| login.registry.to_owned())
         .collect();
+    let expires_at = wanted.iter().map(|login| login.expires_at).min();
+    let mut annotated = expires_at;
+    for other in before.registries {
+        if let (false, Some(Entry::Login(login))) =
+            (registries.contains(&other), document.entry(&other))
+        {
+            annotated = annotated.min(Expiry::of(&login.password, before.expires_at).at());
+            registries.push(other);
+        }
+    }
+    let moment = |at: Option<Timestamp>| at.map(|at| format!("{at:.0}"));
     let annotations = BTreeMap::from([
-        (
-            ANNOTATION_EXPIRES_AT,
-            expires_at.map(|at| format!("{at:.0}")),
-        ),
+        (ANNOTATION_EXPIRES_AT, moment(annotated.or(expires_at))),
+        (ANNOTATION_ISSUED_AT, moment(marks.issued_at)),
         (ANNOTATION_REGISTRIES, Some(registries.join(","))),
         (ANNOTATION_PRINCIPAL, marks.principal.clone()),
+        (ANNOTATION_SOURCE, marks.source.clone()),
         (ANNOTATION_REFRESHED_BY, Some(marks.refreshed_by.clone())),
     ]);
     Write {
         data: document.to_bytes(),
         annotations,
-        resource_version,
+        resource_version: before.resource_version,
         registries,
         expires_at,
     }
@@ -298,224 +365,4 @@ fn signed(duration: Duration) -> SignedDuration {
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::ByteString;
-    use serde_json::json;
-
-    use super::*;
-
-    const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-    const NOW: &str = "2026-11-23T10:00:00Z";
-    const LATER: &str = "2026-11-23T22:00:00Z";
-
-    fn now() -> Timestamp {
-        NOW.parse().unwrap()
-    }
-
-    fn policy() -> Policy {
-        Policy {
-            min_life: Duration::from_hours(6),
-            ..Policy::default()
-        }
-    }
-
-    fn marks() -> Marks {
-        Marks {
-            principal: Some("arn:aws:iam::123456789012:role/dev".to_owned()),
-            refreshed_by: "kubectl-hybrid/0.1.0".to_owned(),
-        }
-    }
-
-    fn secret(auths: &str, expires_at: Option<&str>) -> SecretObject {
-        let mut secret: SecretObject = serde_json::from_value(json!({
-            "type": SECRET_TYPE,
-            "metadata": { "name": "regcred", "uid": "u", "resourceVersion": "7" },
-        }))
-        .unwrap();
-        secret.data = Some(BTreeMap::from([(
-            DATA_KEY.to_owned(),
-            ByteString(auths.as_bytes().to_vec()),
-        )]));
-        if let Some(at) = expires_at {
-            secret.metadata.annotations = Some(BTreeMap::from([(
-                ANNOTATION_EXPIRES_AT.to_owned(),
-                at.to_owned(),
-            )]));
-        }
-        secret
-    }
-
-    fn ours(username: &str) -> String {
-        format!(r#"{{"auths":{{"{HOST}":{{"username":"{username}","password":"old"}}}}}}"#)
-    }
-
-    fn plan_of(existing: Option<&SecretObject>, policy: Policy) -> Plan {
-        let password = Secret::new("new".to_owned());
-        let login = RegistryLogin {
-            registry: HOST,
-            username: "AWS",
-            password: &password,
-            expires_at: LATER.parse().unwrap(),
-        };
-        plan(existing, &[login], &marks(), now(), policy)
-    }
-
-    fn verdict(plan: &Plan) -> String {
-        match plan {
-            Plan::Create(_) => "create".to_owned(),
-            Plan::Update {
-                reasons, dropped, ..
-            } => {
-                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-                format!("update: {}; dropped {dropped:?}", reasons.join("; ")).replace(HOST, "HOST")
-            }
-            Plan::Fresh(fresh) => format!("fresh until {:?}", fresh.expires_at),
-            Plan::Refused(refusal) => format!("refused: {refusal}"),
-        }
-    }
-
-    #[test]
-    fn the_plan_follows_what_is_there() {
-        let table = [
-            (
-                secret(&ours("AWS"), Some("2026-11-23T16:00:00Z")),
-                "fresh until Some(2026-11-23T16:00:00Z)",
-            ),
-            (
-                secret(&ours("AWS"), Some("2026-11-23T15:59:59Z")),
-                "update: the login for HOST expires at 2026-11-23T15:59:59Z; dropped []",
-            ),
-            (
-                secret(&ours("AWS"), Some("2026-11-23T10:00:00Z")),
-                "update: the login for HOST expired at 2026-11-23T10:00:00Z; dropped []",
-            ),
-            (
-                secret(&ours("AWS"), None),
-                "update: nothing says when the login for HOST expires; dropped []",
-            ),
-            (
-                secret(&ours("AWS"), Some("tomorrow")),
-                "update: nothing says when the login for HOST expires; dropped []",
-            ),
-            (
-                secret(&ours("aws"), Some(LATER)),
-                "update: the user name for HOST is `aws`; dropped []",
-            ),
-            (
-                secret("{}", Some(LATER)),
-                "update: no login for HOST; dropped []",
-            ),
-            (
-                secret(&format!(r#"{{"auths":{{"{HOST}":{{}}}}}}"#), Some(LATER)),
-                "update: no login for HOST; dropped []",
-            ),
-            (
-                secret("nonsense", Some(LATER)),
-                "update: its content cannot be read: it is no JSON, line 1 column 2; dropped []",
-            ),
-            (
-                secret(
-                    &ours("AWS").replace("}}}", r#"},"x.example":{"auth":"%"}}}"#),
-                    Some(LATER),
-                ),
-                "update: the entry `x.example` cannot be read: `auth` is no base64; dropped [\"x.example\"]",
-            ),
-            (
-                secret(
-                    &ours("AWS").replace("}}}", &format!(r#"}},"https://{HOST}":{{}}}}}}"#)),
-                    Some(LATER),
-                ),
-                "update: HOST is listed as `https://HOST` as well; dropped []",
-            ),
-        ];
-        for (existing, expected) in table {
-            assert_eq!(verdict(&plan_of(Some(&existing), policy())), expected);
-        }
-        assert_eq!(verdict(&plan_of(None, policy())), "create");
-    }
-
-    #[test]
-    fn what_must_not_be_written_is_refused_with_the_reason() {
-        let stale = || secret("{}", None);
-        let mut opaque = stale();
-        opaque.type_ = Some("Opaque".to_owned());
-        let mut frozen = stale();
-        frozen.immutable = Some(true);
-        let mut helm = stale();
-        helm.metadata.labels = Some(BTreeMap::from([(
-            "app.kubernetes.io/managed-by".to_owned(),
-            "Helm".to_owned(),
-        )]));
-        let table = [
-            (
-                &opaque,
-                "refused: its type is `Opaque` instead of `kubernetes.io/dockerconfigjson`, and a type cannot be changed",
-            ),
-            (&frozen, "refused: it is immutable"),
-            (
-                &helm,
-                "refused: Helm keeps it (app.kubernetes.io/managed-by=Helm) and would undo the change",
-            ),
-        ];
-        for (existing, expected) in table {
-            assert_eq!(verdict(&plan_of(Some(existing), policy())), expected);
-        }
-        let take_over = Policy {
-            take_over: true,
-            ..policy()
-        };
-        assert!(verdict(&plan_of(Some(&helm), take_over)).starts_with("update"));
-    }
-
-    #[test]
-    fn an_immutable_secret_that_is_fresh_needs_nothing() {
-        let mut frozen = secret(&ours("AWS"), Some(LATER));
-        frozen.immutable = Some(true);
-        assert!(verdict(&plan_of(Some(&frozen), policy())).starts_with("fresh"));
-    }
-
-    #[test]
-    fn another_identity_is_a_reason_to_write() {
-        let mut existing = secret(&ours("AWS"), Some(LATER));
-        let annotations = existing.metadata.annotations.as_mut().unwrap();
-        annotations.insert(
-            ANNOTATION_PRINCIPAL.to_owned(),
-            "arn:aws:iam::1:user/x".to_owned(),
-        );
-        assert!(verdict(&plan_of(Some(&existing), policy())).contains("another identity"));
-    }
-
-    #[test]
-    fn always_writes_unless_the_very_login_is_there() {
-        let always = Policy {
-            always: true,
-            ..policy()
-        };
-        let fresh = secret(&ours("AWS"), Some(LATER));
-        assert!(verdict(&plan_of(Some(&fresh), always)).contains("does not accept"));
-        let same = secret(&ours("AWS").replace("old", "new"), Some(LATER));
-        assert!(verdict(&plan_of(Some(&same), always)).starts_with("fresh"));
-    }
-
-    #[test]
-    fn what_is_written_keeps_the_version_and_the_foreign_entries() {
-        let existing = secret(r#"{"auths":{"r.example":{ "auth":"dTpw" }}}"#, None);
-        match plan_of(Some(&existing), policy()) {
-            Plan::Update { write, .. } => {
-                let data = String::from_utf8(write.data).unwrap();
-                assert!(data.contains(r#""r.example":{ "auth":"dTpw" }"#), "{data}");
-                assert!(data.contains(r#""password":"new""#), "{data}");
-                assert_eq!(write.resource_version.as_deref(), Some("7"));
-                assert_eq!(
-                    write.annotations[ANNOTATION_EXPIRES_AT].as_deref(),
-                    Some(LATER)
-                );
-                assert_eq!(
-                    write.annotations[ANNOTATION_REGISTRIES].as_deref(),
-                    Some(HOST)
-                );
-            }
-            other => unreachable!("{}", verdict(&other)),
-        }
-    }
-}
+mod tests;

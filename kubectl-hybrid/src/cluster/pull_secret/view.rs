@@ -8,8 +8,8 @@ use super::auths::{Document, Entry, Expiry};
 use super::owner::Owner;
 use super::plan::{annotated_expiry, annotation, document_of};
 use super::{
-    ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, LEGACY_KEY, LEGACY_TYPE,
-    SECRET_TYPE,
+    ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, ANNOTATION_SOURCE,
+    LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE,
 };
 
 /// A pull secret without its secrets.
@@ -38,6 +38,9 @@ pub struct PullSecretView {
     /// The AWS identity that the logins stand for, as annotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
+    /// How that identity was come by, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The tool that wrote last, as annotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refreshed_by: Option<String>,
@@ -128,6 +131,7 @@ pub fn view(secret: &SecretObject) -> PullSecretView {
         registries,
         annotated_expiry: annotated,
         principal: text(ANNOTATION_PRINCIPAL),
+        source: text(ANNOTATION_SOURCE),
         refreshed_by: text(ANNOTATION_REFRESHED_BY),
         owner: Owner::of(secret),
         names_stores: document.names_stores(),

@@ -1,0 +1,12 @@
+//! The agent: `regcred watch` in the background, kept running by what the system has for that.
+//!
+//! It runs on the machine that has the AWS login, so that no AWS key enters the cluster.
+
+mod definition;
+mod launchd;
+mod manager;
+mod scheduled_task;
+mod systemd;
+
+pub use definition::{Definition, carried, is_key};
+pub use manager::{AgentError, Machine, Manager, Ran, State, ThisMachine};

@@ -1,0 +1,160 @@
+//! `kubectl hybrid regcred sync`.
+
+use std::collections::BTreeMap;
+
+use super::apply::{self, SecretReport};
+use super::job::Job;
+use super::plan::{self, SecretPlan};
+use crate::cli::RegcredSync;
+use crate::commands::session::{Session, guard};
+use crate::commands::time_left;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// From this many namespaces on only what is not as usual has a line of its own.
+const MANY: usize = 20;
+
+/// `kubectl hybrid regcred sync`.
+pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<Exit, CommandError> {
+    let (read, cluster) = tokio::try_join!(session.contract(), session.cluster())?;
+    let project = session.project(&read, &[])?;
+    guard(&cluster, &project)?;
+    let mut job = Job::with(&project, &flags.keeping);
+    job.force = flags.force;
+    let found = plan::make(&cluster, &job).await?;
+    for warning in &found.warnings {
+        session.ui.warn(warning);
+    }
+    if flags.dry_run {
+        say_plans(session, &found.made);
+        if session.ui.is_json() {
+            session.ui.data(&found.made, String::new);
+        }
+        return ended(session, found.failed.into_iter().map(|(_, error)| error));
+    }
+    let mut done = apply::all(&cluster, &job, found.made).await?;
+    let mut failed = Vec::new();
+    for (namespace, error) in found.failed {
+        done.reports.push(unread(&job, namespace, &error));
+        failed.push(error);
+    }
+    say(session, &done.reports);
+    if session.ui.is_json() {
+        session.ui.data(&done.reports, String::new);
+    }
+    ended(session, failed.into_iter().chain(done.failed))
+}
+
+/// All that failed is said; the first decides how the command ends.
+fn ended(
+    session: &Session<'_>,
+    failed: impl Iterator<Item = CommandError>,
+) -> Result<Exit, CommandError> {
+    let mut failed: Vec<CommandError> = failed.collect();
+    if failed.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let first = failed.remove(0);
+    for error in &failed {
+        session.ui.error(error);
+    }
+    Err(first)
+}
+
+fn unread(job: &Job, namespace: String, error: &CommandError) -> SecretReport {
+    SecretReport {
+        namespace,
+        name: job.secret.clone(),
+        change: "failed",
+        expires_at: None,
+        linked: Vec::new(),
+        recreated: Vec::new(),
+        left: Vec::new(),
+        error: Some(error.to_string()),
+    }
+}
+
+fn say_plans(session: &Session<'_>, plans: &[SecretPlan]) {
+    let idle = plans.iter().filter(|plan| plan.is_idle()).count();
+    if idle > MANY {
+        session.ui.step("plan", format!("{idle} secrets stay"));
+    }
+    for plan in plans {
+        if plan.is_idle() && idle > MANY {
+            continue;
+        }
+        let place = format!("{}/{}", plan.namespace, plan.name);
+        session.ui.step("plan", format!("{place} {plan}"));
+        for account in &plan.link {
+            session.ui.step(
+                "plan",
+                format!("{place} is added to service account {account}"),
+            );
+        }
+        for pod in &plan.stuck_pods {
+            session.ui.step(
+                "plan",
+                format!(
+                    "pod {} waits for credentials: {}",
+                    pod.trouble.pod,
+                    pod.remedy.sentence()
+                ),
+            );
+        }
+    }
+}
+
+/// Says what became of the secrets.
+pub(crate) fn say(session: &Session<'_>, reports: &[SecretReport]) {
+    if reports.len() > MANY {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for report in reports {
+            *counts.entry(report.change).or_default() += 1;
+        }
+        let counts: Vec<String> = counts
+            .into_iter()
+            .map(|(change, count)| format!("{count} {change}"))
+            .collect();
+        session.ui.step(
+            "regcred",
+            format!("{} secrets: {}", reports.len(), counts.join(", ")),
+        );
+    }
+    for report in reports {
+        let place = format!("{}/{}", report.namespace, report.name);
+        match (&report.error, report.change) {
+            (Some(why), "skipped") => session
+                .ui
+                .step("regcred", format!("{place} skipped: {why}")),
+            // Its error is said on its own.
+            (_, "failed") => {}
+            _ if reports.len() > MANY => {}
+            _ => session.ui.step(
+                "regcred",
+                format!(
+                    "{place} {}, its token lives {}",
+                    report.change,
+                    time_left(report.expires_at)
+                ),
+            ),
+        }
+        for account in &report.linked {
+            session.ui.step(
+                "regcred",
+                format!("service account {}/{account} uses it now", report.namespace),
+            );
+        }
+        for pod in &report.recreated {
+            session.ui.step(
+                "regcred",
+                format!("pod {pod} is recreated: it waited for credentials"),
+            );
+        }
+        for left in &report.left {
+            session.ui.warn(format!(
+                "pod {} in {} waits for credentials and is left alone: {}",
+                left.pod, report.namespace, left.why
+            ));
+        }
+    }
+}

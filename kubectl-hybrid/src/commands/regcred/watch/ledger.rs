@@ -1,0 +1,361 @@
+//! What is known of each namespace, and when something has to be done there. No clock of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The first pause after something went wrong, or after a secret was broken again.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// Who breaks a secret sooner than this after it was mended is answered more and more slowly.
+const PEACE: SignedDuration = SignedDuration::from_mins(10);
+/// When what was written should have been seen.
+const ECHO: SignedDuration = SignedDuration::from_secs(30);
+
+/// The source of what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// Namespaces by their names.
+    Named,
+    /// Namespaces by their labels.
+    Labelled,
+    /// Pull secrets.
+    Secrets,
+    /// Service accounts.
+    Accounts,
+}
+
+/// News from a watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum News {
+    /// A new list begins.
+    Listing(Source),
+    /// It is complete.
+    Listed(Source),
+    /// A namespace is meant.
+    Namespace(Source, String),
+    /// A namespace is gone, ends, or is no longer meant.
+    NoNamespace(Source, String),
+    /// A secret was seen, and when it has to be written: at once when something is wrong with it.
+    /// `None` means never.
+    Secret(String, Option<Timestamp>),
+    /// A secret is gone.
+    NoSecret(String),
+    /// A service account was seen, and whether it names the secret.
+    Account {
+        namespace: String,
+        name: String,
+        names_it: bool,
+    },
+}
+
+/// Everything that is known.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    places: BTreeMap<String, Place>,
+    /// Sources whose first list is not complete yet.
+    waiting: BTreeSet<Source>,
+    /// What a list that is under way has not shown so far.
+    unseen: BTreeMap<Source, BTreeSet<String>>,
+}
+
+#[derive(Debug, Default)]
+enum SecretState {
+    #[default]
+    Missing,
+    /// It has to be written then; `None` is never.
+    There(Option<Timestamp>),
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// The sources that say that this namespace is meant.
+    meant: BTreeSet<Source>,
+    secret: SecretState,
+    /// Accounts that do not name the secret.
+    unlinked: BTreeSet<String>,
+    not_before: Option<Timestamp>,
+    pauses: u32,
+    written: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// Knows nothing until these sources have told all they know.
+    pub(super) fn waiting_for(sources: impl IntoIterator<Item = Source>) -> Self {
+        Self {
+            waiting: sources.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether every source has been heard.
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Takes news in.
+    pub(super) fn note(&mut self, news: News) {
+        match news {
+            News::Listing(source) => {
+                let known = self.places.iter().filter(|(_, place)| place.has(source));
+                let known = known.map(|(name, _)| name.clone()).collect();
+                self.unseen.insert(source, known);
+            }
+            News::Listed(source) => {
+                self.waiting.remove(&source);
+                for name in self.unseen.remove(&source).unwrap_or_default() {
+                    self.forget(source, &name);
+                }
+            }
+            News::Namespace(source, name) => {
+                self.seen(source, &name);
+                self.places.entry(name).or_default().meant.insert(source);
+            }
+            News::NoNamespace(source, name) => self.forget(source, &name),
+            News::Secret(name, due) => {
+                self.seen(Source::Secrets, &name);
+                self.places.entry(name).or_default().secret = SecretState::There(due);
+            }
+            News::NoSecret(name) => self.forget(Source::Secrets, &name),
+            News::Account {
+                namespace,
+                name,
+                names_it,
+            } => {
+                let place = self.places.entry(namespace).or_default();
+                if names_it {
+                    place.unlinked.remove(&name);
+                } else {
+                    place.unlinked.insert(name);
+                }
+            }
+        }
+    }
+
+    fn seen(&mut self, source: Source, name: &str) {
+        if let Some(unseen) = self.unseen.get_mut(&source) {
+            unseen.remove(name);
+        }
+    }
+
+    fn forget(&mut self, source: Source, name: &str) {
+        let Some(place) = self.places.get_mut(name) else {
+            return;
+        };
+        match source {
+            Source::Named | Source::Labelled => {
+                place.meant.remove(&source);
+            }
+            Source::Secrets => place.secret = SecretState::Missing,
+            Source::Accounts => {}
+        }
+        if place.meant.is_empty() && place.lacks_secret() {
+            self.places.remove(name);
+        }
+    }
+
+    /// The namespaces where something has to be done now.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<String> {
+        let due = self
+            .places
+            .iter()
+            .filter(|(_, place)| place.due_at().is_some_and(|at| at <= now));
+        due.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// When [`Self::due`] will have something, as far as it is known.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.places.values().filter_map(Place::due_at).min()
+    }
+
+    /// How many namespaces are kept.
+    pub(super) fn len(&self) -> usize {
+        self.places
+            .values()
+            .filter(|place| !place.meant.is_empty())
+            .count()
+    }
+
+    /// Something was done in a namespace.
+    pub(super) fn done(&mut self, name: &str, now: Timestamp) {
+        let Some(place) = self.places.get_mut(name) else {
+            return;
+        };
+        let at_peace = place
+            .written
+            .is_none_or(|written| now.duration_since(written) > PEACE);
+        if at_peace {
+            place.pauses = 0;
+        }
+        place.written = Some(now);
+        place.unlinked.clear();
+        // The watch tells what it looks like now; should it not, it is looked at again.
+        place.secret = SecretState::There(now.checked_add(ECHO).ok());
+        place.pause(now);
+    }
+
+    /// Something could not be done in a namespace.
+    pub(super) fn failed(&mut self, name: &str, now: Timestamp) {
+        if let Some(place) = self.places.get_mut(name) {
+            place.pause(now);
+        }
+    }
+}
+
+impl Place {
+    fn has(&self, source: Source) -> bool {
+        match source {
+            Source::Named | Source::Labelled => self.meant.contains(&source),
+            Source::Secrets => !self.lacks_secret(),
+            Source::Accounts => false,
+        }
+    }
+
+    fn lacks_secret(&self) -> bool {
+        matches!(self.secret, SecretState::Missing)
+    }
+
+    /// When something has to be done, long ago for at once; `None` is never.
+    fn due_at(&self) -> Option<Timestamp> {
+        if self.meant.is_empty() {
+            return None;
+        }
+        let due = match self.secret {
+            SecretState::Missing => Timestamp::MIN,
+            SecretState::There(_) if !self.unlinked.is_empty() => Timestamp::MIN,
+            SecretState::There(due) => due?,
+        };
+        Some(
+            self.not_before
+                .map_or(due, |not_before| due.max(not_before)),
+        )
+    }
+
+    fn pause(&mut self, now: Timestamp) {
+        let pause = (FIRST_PAUSE * 2_i32.pow(self.pauses.min(8))).min(LONGEST_PAUSE);
+        self.pauses += 1;
+        self.not_before = now.checked_add(pause).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn namespace(name: &str) -> News {
+        News::Namespace(Source::Named, name.to_owned())
+    }
+
+    fn secret(name: &str, due: i64) -> News {
+        News::Secret(name.to_owned(), Some(at(due)))
+    }
+
+    fn ledger(news: impl IntoIterator<Item = News>) -> Ledger {
+        let mut ledger = Ledger::default();
+        news.into_iter().for_each(|news| ledger.note(news));
+        ledger
+    }
+
+    #[test]
+    fn a_namespace_without_a_secret_is_due_at_once_and_one_with_a_secret_in_time() {
+        let mut ledger = ledger([
+            namespace("a"),
+            namespace("b"),
+            secret("b", 100),
+            secret("c", 0),
+        ]);
+        assert_eq!(ledger.due(at(0)), ["a"]);
+        assert_eq!(ledger.due(at(100)), ["a", "b"]);
+        // Nobody means `c`.
+        assert_eq!(ledger.len(), 2);
+        ledger.note(secret("a", 50));
+        assert_eq!(ledger.next(), Some(at(50)));
+        // A refused one is never due.
+        ledger.note(News::Secret("a".to_owned(), None));
+        assert_eq!(ledger.next(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_deleted_secret_is_due_and_a_deleted_namespace_is_not() {
+        let mut ledger = ledger([namespace("a"), secret("a", 100)]);
+        ledger.note(News::NoSecret("a".to_owned()));
+        assert_eq!(ledger.due(at(0)), ["a"]);
+        ledger.note(News::NoNamespace(Source::Named, "a".to_owned()));
+        assert!(ledger.due(at(999)).is_empty() && ledger.next().is_none());
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_show_is_gone() {
+        let mut ledger = ledger([
+            namespace("a"),
+            namespace("b"),
+            secret("a", 9),
+            secret("b", 9),
+        ]);
+        ledger.note(News::Listing(Source::Secrets));
+        ledger.note(secret("b", 9));
+        assert!(ledger.due(at(0)).is_empty());
+        ledger.note(News::Listed(Source::Secrets));
+        assert_eq!(ledger.due(at(0)), ["a"]);
+        ledger.note(News::Listing(Source::Named));
+        ledger.note(namespace("b"));
+        ledger.note(News::Listed(Source::Named));
+        assert!(ledger.due(at(0)).is_empty());
+    }
+
+    #[test]
+    fn a_namespace_meant_twice_is_meant_until_both_let_go() {
+        let labelled = News::Namespace(Source::Labelled, "a".to_owned());
+        let mut ledger = ledger([namespace("a"), labelled]);
+        ledger.note(News::NoNamespace(Source::Labelled, "a".to_owned()));
+        assert_eq!(ledger.len(), 1);
+    }
+
+    #[test]
+    fn who_breaks_it_again_and_again_is_answered_more_and_more_slowly() {
+        let mut ledger = ledger([namespace("a")]);
+        let mut now = 0;
+        let mut waited = Vec::new();
+        for _ in 0..12 {
+            ledger.done("a", at(now));
+            ledger.note(News::NoSecret("a".to_owned()));
+            let next = ledger.next().unwrap().as_second() - 1_000_000;
+            waited.push(next - now);
+            now = next;
+        }
+        assert_eq!(waited[..4], [2, 4, 8, 16]);
+        assert_eq!(waited.last(), Some(&300));
+        // After a time of peace it is answered at once again.
+        let later = now + 3600;
+        ledger.done("a", at(later));
+        assert_eq!(ledger.next(), Some(at(later + 30)));
+        ledger.note(News::NoSecret("a".to_owned()));
+        assert_eq!(ledger.next(), Some(at(later + 2)));
+    }
+
+    #[test]
+    fn an_account_that_does_not_name_the_secret_is_a_thing_to_do() {
+        let account = |names_it| News::Account {
+            namespace: "a".to_owned(),
+            name: "default".to_owned(),
+            names_it,
+        };
+        let mut ledger = ledger([namespace("a"), secret("a", 100), account(false)]);
+        assert_eq!(ledger.due(at(0)), ["a"]);
+        ledger.note(account(true));
+        assert!(ledger.due(at(0)).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_done_before_every_source_was_heard() {
+        let mut ledger = Ledger::waiting_for([Source::Named, Source::Secrets]);
+        ledger.note(News::Listed(Source::Named));
+        assert!(!ledger.is_complete());
+        ledger.note(News::Listed(Source::Secrets));
+        assert!(ledger.is_complete());
+    }
+}
