@@ -141,6 +141,44 @@ fn region() -> impl Strategy<Value = String> {
         })
 }
 
+/// A host of any form, with the parts that it is made of.
+fn any_host() -> impl Strategy<Value = (String, String, String, bool)> {
+    let words = (word(), word(), 1..20u8);
+    let parts = (
+        "[0-9]{12}",
+        0..FORMS.len(),
+        any::<usize>(),
+        words,
+        any::<bool>(),
+        any::<bool>(),
+    );
+    parts.prop_map(
+        |(account, form, partition, (area, place, number), fips, dotted)| {
+            let form = &FORMS[form];
+            let prefix = match form.partitions[partition % form.partitions.len()] {
+                // No partition but this one has an area of a single word that is not claimed.
+                Partition::Aws => format!("x{area}"),
+                Partition::China => "cn".to_owned(),
+                Partition::Gov => "us-gov".to_owned(),
+                Partition::EuSovereign => format!("eusc-{area}"),
+                Partition::Iso => "us-iso".to_owned(),
+                Partition::IsoB => "us-isob".to_owned(),
+                Partition::IsoE => "eu-isoe".to_owned(),
+                Partition::IsoF => "us-isof".to_owned(),
+            };
+            let region = format!("{prefix}-{place}-{number}");
+            let service = if form.dual_stack && !dotted {
+                "dkr-ecr"
+            } else {
+                "dkr.ecr"
+            };
+            let fips_part = if fips { "-fips" } else { "" };
+            let host = format!("{account}.{service}{fips_part}.{region}.{}", form.suffix);
+            (host, account, region, fips)
+        },
+    )
+}
+
 fn dressed(host: &str, dress: usize) -> String {
     match dress {
         0 => host.to_owned(),
@@ -154,6 +192,49 @@ fn dressed(host: &str, dress: usize) -> String {
 }
 
 proptest! {
+    #[test]
+    fn every_form_of_every_partition_is_read_in_any_dress(
+        (host, account, region, fips) in any_host(),
+        dress in 0..7usize,
+    ) {
+        let registry = Registry::parse(&dressed(&host, dress));
+        let registry = registry.ok_or_else(|| TestCaseError::fail(host.clone()))?;
+        prop_assert_eq!(registry.account(), Some(account.as_str()));
+        prop_assert_eq!(registry.region(), &region);
+        prop_assert_eq!(registry.fips(), fips);
+        prop_assert_eq!(registry.host(), &host);
+        let in_api = registry.api_host().contains(&format!(".{region}."));
+        prop_assert!(in_api);
+        prop_assert_eq!(registry.in_region(&region), Some(registry));
+    }
+
+    #[test]
+    fn one_byte_more_less_or_other_never_leads_off_the_domains_of_aws(
+        (host, _, _, _) in any_host(),
+        place: prop::sample::Index,
+        byte in 0..=127u8,
+        change in 0..3usize,
+    ) {
+        let mut bytes = host.clone().into_bytes();
+        let place = place.index(bytes.len());
+        match change {
+            0 => bytes[place] = byte,
+            1 => bytes.insert(place, byte),
+            _ => {
+                bytes.remove(place);
+            }
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        if let Some(registry) = Registry::parse(&text) {
+            let own = registry.host();
+            let owned = FORMS.iter().any(|form| own.ends_with(&format!(".{}", form.suffix)));
+            prop_assert!(owned);
+            let behind = text.strip_prefix(own);
+            let is_own = behind.is_some_and(|behind| behind.is_empty() || behind.starts_with([':', '/']));
+            prop_assert!(is_own);
+        }
+    }
+
     #[test]
     fn any_account_and_region_is_read_in_any_dress(
         account in "[0-9]{12}",

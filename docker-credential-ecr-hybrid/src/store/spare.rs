@@ -56,12 +56,17 @@ impl<S: Store> Store for SpareStore<S> {
     }
 
     fn save(&self, key: &Key, bytes: &[u8], life: Duration) -> Result<(), StoreError> {
+        let was_marked = self.is_marked();
         // Before the token: one that nobody looks for again must not be kept.
         self.set_mark().map_err(|error| StoreError::Unavailable {
             store: self.name(),
             why: format!("{} cannot be written: {error}", self.mark().display()),
         })?;
-        self.store.save(key, bytes, life)
+        let saved = self.store.save(key, bytes, life);
+        if saved.is_err() && !was_marked {
+            let _ = fs::remove_file(self.mark());
+        }
+        saved
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {

@@ -7,6 +7,9 @@ mod failures;
 mod hits;
 mod home;
 mod kubelet;
+#[cfg(target_os = "linux")]
+mod places;
+mod profiles;
 mod renewal;
 #[cfg(target_os = "linux")]
 mod secret_service;

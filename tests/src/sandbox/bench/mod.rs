@@ -5,9 +5,12 @@
 
 mod contest;
 mod deploy;
+mod desktop_keyring;
 mod error;
+mod figure;
 mod helper;
 mod kernel_keys;
+mod memory;
 mod process;
 mod sample;
 mod table;

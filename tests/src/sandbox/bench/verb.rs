@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::deploy::Deploys;
 use super::helper::Helpers;
-use super::{BenchError, table};
+use super::{BenchError, figure, table};
 use crate::package;
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::{self, Item};
@@ -114,13 +114,16 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
     let scratch =
         tempfile::tempdir().map_err(BenchError::io("make a folder in", &env::temp_dir()))?;
     let mut rows = Vec::new();
+    let mut figures = Vec::new();
     if wants(Subject::Helper) {
         let ours = binaries.join("docker-credential-ecr-hybrid");
         let helpers = Helpers::new(&ours, &options.peer, scratch.path());
         let runs = options.options.helper_runs as usize;
         let (measured, notes) = report.step("helper measured", || helpers.rows(runs))?;
         rows.extend(measured);
-        for note in notes {
+        let (counted, more) = report.step("helper counted", || helpers.figures())?;
+        figures.extend(counted);
+        for note in notes.into_iter().chain(more) {
             report.warn(note);
         }
     }
@@ -129,7 +132,12 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
         let runs = options.options.deploy_runs as usize;
         rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
     }
-    Ok(table::render(&rows))
+    let mut text = table::render(&rows);
+    if !figures.is_empty() {
+        text.push('\n');
+        text.push_str(&figure::render(&figures));
+    }
+    Ok(text)
 }
 
 fn absolute(folder: &Path) -> Result<PathBuf, BenchError> {
