@@ -5,8 +5,7 @@ use crate::json_text::{Kind, Node, parse};
 /// The parts of the files in which every string may be a secret.
 const SECRET: [&str; 3] = ["auths", "HttpHeaders", "proxies"];
 
-/// The text with each secret replaced by a word of its own length's sake: dots. Two different
-/// secrets look alike.
+/// The text with three dots in the place of each secret. Two different secrets look alike.
 pub(super) fn hidden(text: &str) -> String {
     let Ok(root) = parse(text) else {
         return String::new();
