@@ -5,185 +5,22 @@
 
 #![cfg(test)]
 
+mod deployed;
+
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hybrid_tests::front::Admin;
-use hybrid_tests::source_tree;
+use deployed::{
+    NAMESPACE, Project, Said, assert_web_shows, aws, front, in_the_registry, kubectl, kubectl_json,
+    list, text,
+};
 use serde_json::Value;
-use tempfile::TempDir;
 
-const NAMESPACE: &str = "knowledge-repo-dev";
-/// The tag that the workspace's deploys move.
-const WORKSPACE: &str = "dev";
 const SERVICES: [&str; 3] = ["api", "search", "web"];
-/// The page of `web`, as a `NodePort` serves it.
-const WEB: &str = "127.0.0.1:30300";
-/// How long a page may take to show up once its roll-out is complete.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a program said, and how it ended.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn of(command: &mut Command) -> Self {
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("{command:?} could not be started: {error}"));
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn succeeds(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Fails with `code` and one sentence, which is returned.
-    #[track_caller]
-    fn fails(&self, code: i32) -> String {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        let errors: Vec<&str> = self
-            .stderr
-            .lines()
-            .filter_map(|line| line.strip_prefix("error: "))
-            .collect();
-        assert_eq!(errors.len(), 1, "not one sentence: {}", self.stderr);
-        errors[0].to_owned()
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.stdout))
-    }
-}
-
-/// A copy of the example, in a folder of its own.
-struct Project {
-    folder: TempDir,
-}
-
-impl Project {
-    fn copied() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        copy(
-            &source_tree().join("examples/knowledge-repo"),
-            folder.path(),
-        );
-        Self { folder }
-    }
-
-    /// A copy that is deployed.
-    fn deployed() -> Self {
-        let project = Self::copied();
-        project.hybrid(&["deploy"]).succeeds();
-        project
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("kubectl");
-        command
-            .arg("hybrid")
-            .args(arguments)
-            .current_dir(self.folder.path());
-        command
-    }
-
-    fn hybrid(&self, arguments: &[&str]) -> Said {
-        Said::of(&mut self.command(arguments))
-    }
-
-    /// Gives `web` a page that no run has had before, and returns its text.
-    fn change_web(&self) -> String {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let text = format!("Edition {} of {}", since.as_nanos(), std::process::id());
-        fs::write(self.path("web/www/index.html"), format!("<p>{text}</p>\n")).unwrap();
-        text
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn front() -> Admin {
-    Admin::new(std::env::var("AWS_ENDPOINT_URL").expect("the sandbox's environment"))
-}
-
-#[track_caller]
-fn kubectl(arguments: &[&str]) -> String {
-    let mut command = Command::new("kubectl");
-    command.args(["--namespace", NAMESPACE]).args(arguments);
-    Said::of(&mut command).succeeds().stdout
-}
-
-#[track_caller]
-fn kubectl_json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&kubectl(&[arguments, &["--output=json"]].concat())).unwrap()
-}
-
-#[track_caller]
-fn aws(arguments: &[&str]) -> Value {
-    let mut command = Command::new("aws");
-    command.args(arguments).arg("--output=json");
-    Said::of(&mut command).succeeds().json()
-}
-
-/// The digest that the registry gives for the workspace's tag.
-fn in_the_registry(service: &str) -> String {
-    let repository = format!("{NAMESPACE}/{service}");
-    let answer = aws(&[
-        "ecr",
-        "describe-images",
-        "--repository-name",
-        &repository,
-        "--image-ids",
-        &format!("imageTag={WORKSPACE}"),
-    ]);
-    text(&answer["imageDetails"][0]["imageDigest"]).to_owned()
-}
-
-#[track_caller]
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
-}
-
-#[track_caller]
-fn list(value: &Value) -> &Vec<Value> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("no list: {value}"))
-}
-
 /// The passwords in the cluster's pull secret.
 fn regcred_passwords() -> Vec<String> {
     let secret = kubectl_json(&["get", "secret", "regcred"]);
@@ -227,33 +64,6 @@ fn written() -> Vec<(String, String)> {
         ));
     }
     all
-}
-
-/// The page at `/` of that address, or why there is none.
-fn page(address: &str) -> Result<String, std::io::Error> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET / HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-/// Waits until the page of `web` carries the text.
-#[track_caller]
-fn assert_web_shows(text: &str) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let answer = page(WEB);
-        if answer.as_ref().is_ok_and(|page| page.contains(text)) {
-            return;
-        }
-        assert!(
-            Instant::now() < end,
-            "http://{WEB}/ does not show {text:?}: {answer:?}"
-        );
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// The services of a deploy's report of which `what` is true.

@@ -115,6 +115,28 @@ impl Deploys {
         finish(OURS, &mut command)
     }
 
+    /// What runs: of the project on one screen, against the bare list of pods.
+    pub(super) fn status_row(&self, runs: usize) -> Result<Row, BenchError> {
+        contest(
+            "status",
+            runs,
+            &mut [
+                Contender::new("kubectl hybrid status", || {
+                    let mut command = self.command("kubectl-hybrid");
+                    command
+                        .args(["status", "-W", WORKSPACE])
+                        .current_dir(&self.ours);
+                    finish("kubectl hybrid status", &mut command)
+                }),
+                Contender::new("kubectl get pods", || {
+                    let mut command = self.command("kubectl");
+                    command.args(["get", "pods", "--namespace", NAMESPACE]);
+                    finish("kubectl get pods", &mut command)
+                }),
+            ],
+        )
+    }
+
     fn pipeline(&self) -> Result<Duration, BenchError> {
         let mut command = self.command("sh");
         command

@@ -131,6 +131,8 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
         let deploys = Deploys::new(&binaries, &options.example, scratch.path())?;
         let runs = options.options.deploy_runs as usize;
         rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
+        // It is short: many runs cost little.
+        rows.push(report.step("status measured", || deploys.status_row(4 * runs))?);
     }
     let mut text = table::render(&rows);
     if !figures.is_empty() {

@@ -29,9 +29,10 @@ const ROOMS: [&str; 4] = [
     "terraform_real",
 ];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
-const WHOLE: [(&str, &str); 3] = [
+const WHOLE: [(&str, &str); 4] = [
     ("terraform configuration", "terraform_configuration"),
     ("end to end", "end_to_end"),
+    ("roll-out", "roll_out"),
     ("the sandbox heals", "sandbox_heals"),
 ];
 /// Variables that point at the sandbox: the tests that need none must do without.

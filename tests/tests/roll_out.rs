@@ -1,0 +1,436 @@
+//! Roll-outs that are killed, that fail, and that go back, on real parts.
+//!
+//! They share one cluster and one front with the other tests of the whole: run them one at a time.
+
+#![cfg(test)]
+
+mod deployed;
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use deployed::{
+    NAMESPACE, Project, Said, WEB, assert_web_shows, aws, front, in_the_registry, kubectl,
+    kubectl_json, list, page, text,
+};
+use serde_json::Value;
+
+/// Starts the plugin itself, without kubectl before it, and listens to its steps.
+fn start(project: &Project, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
+    let kubectl = project.command(arguments);
+    let mut command = Command::new("kubectl-hybrid");
+    command
+        .args(arguments)
+        .current_dir(kubectl.get_current_dir().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines.map_while(Result::ok))
+}
+
+/// `plan` of `  0.5s plan       web is unchanged`.
+fn step(line: &str) -> &str {
+    line.split_whitespace().nth(1).unwrap_or_default()
+}
+
+fn image_of(service: &str) -> String {
+    let deployment = kubectl_json(&["get", "deployment", service]);
+    text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_deploy_that_is_killed_at_any_step_is_finished_by_the_next() {
+    let project = Project::deployed();
+    let steps = [
+        "contract", "cluster", "plan", "regcred", "build", "built", "pushed", "roll-out", "ready",
+    ];
+    for killed_at in steps {
+        let page = project.change_web();
+        let before = image_of("web");
+        if killed_at == "regcred" {
+            // So that there is one to write.
+            kubectl(&["delete", "secret", "regcred"]);
+        }
+        let (mut child, mut lines) = start(&project, &["deploy", "web"]);
+        let seen = lines.find(|line| step(line) == killed_at);
+        // SIGKILL on Unix: nothing can be tidied up.
+        child.kill().unwrap();
+        let ended = child.wait().unwrap();
+        assert!(seen.is_some(), "no step {killed_at}");
+        assert!(
+            !ended.success() || killed_at == "ready",
+            "{killed_at}: {ended}"
+        );
+
+        // Whole or not at all: the image is the one before or one that the registry has.
+        let after = image_of("web");
+        if after != before {
+            assert!(
+                after.ends_with(&in_the_registry("web")),
+                "{killed_at}: {after}"
+            );
+        }
+        let said = project.hybrid(&["deploy", "web"]).succeeds();
+        assert_web_shows(&page);
+        assert!(
+            image_of("web").ends_with(&in_the_registry("web")),
+            "{killed_at}: {}",
+            said.stderr
+        );
+        // Nothing is left to do.
+        let plan = project
+            .hybrid(&["deploy", "web", "--dry-run", "--output=json"])
+            .succeeds()
+            .json();
+        let planned = &plan["plan"]["services"][0];
+        assert_eq!(
+            (&planned["builds"], &planned["rolls"]),
+            (&Value::Bool(false), &Value::Bool(false)),
+            "{killed_at}: {planned}"
+        );
+        let secret = kubectl_json(&["get", "secret", "regcred"]);
+        assert!(
+            secret["data"][".dockerconfigjson"].is_string(),
+            "{killed_at}"
+        );
+    }
+}
+
+/// The candidates of `web`, newest first.
+fn candidates(project: &Project) -> Vec<Value> {
+    let shown = project
+        .hybrid(&["rollback", "web", "--output=json"])
+        .succeeds()
+        .json();
+    list(&shown[0]["candidates"]).clone()
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_rollback_goes_back_and_refuses_what_the_registry_lost() {
+    let project = Project::copied();
+    let first = project.change_web();
+    project.hybrid(&["deploy"]).succeeds();
+    let first_digest = in_the_registry("web");
+    let second = project.change_web();
+    project.hybrid(&["deploy"]).succeeds();
+    assert_web_shows(&second);
+    let second_digest = in_the_registry("web");
+
+    let found = candidates(&project);
+    let (now, before) = (&found[0], &found[1]);
+    assert_eq!(
+        (text(&now["digest"]), &now["current"], &now["inRegistry"]),
+        (
+            second_digest.as_str(),
+            &Value::Bool(true),
+            &Value::Bool(true)
+        )
+    );
+    assert_eq!(text(&before["digest"]), first_digest);
+    let tag = text(&before["tag"]);
+    assert_eq!(
+        text(&before["changeCause"]),
+        format!("kubectl hybrid deploy {NAMESPACE}/web:{tag}")
+    );
+    assert!(before["madeAt"].is_string() && before["revision"].is_number());
+    let shown = project.hybrid(&["rollback", "web"]).succeeds();
+    assert!(shown.stdout.contains(tag), "{}", shown.stdout);
+
+    let digits = &first_digest["sha256:".len()..][..12];
+    project
+        .hybrid(&["rollback", "web", "--to", digits])
+        .succeeds();
+    assert_web_shows(&first);
+    assert!(image_of("web").ends_with(&first_digest));
+    // What --no-build deploys is what runs.
+    assert_eq!(in_the_registry("web"), first_digest);
+
+    let repository = format!("{NAMESPACE}/web");
+    let id = format!("imageDigest={second_digest}");
+    aws(&[
+        "ecr",
+        "batch-delete-image",
+        "--repository-name",
+        &repository,
+        "--image-ids",
+        &id,
+    ]);
+    let found = candidates(&project);
+    let gone = found
+        .iter()
+        .find(|it| it["digest"] == second_digest.as_str())
+        .unwrap();
+    assert_eq!(gone["inRegistry"], Value::Bool(false));
+    let revision = gone["revision"].to_string();
+    let sentence = project
+        .hybrid(&["rollback", "web", "--to", &revision])
+        .fails(7);
+    assert!(sentence.contains("is not in repository"), "{sentence}");
+    let sentence = project
+        .hybrid(&["rollback", "web", "--to", "99999"])
+        .fails(2);
+    assert!(
+        sentence.contains("no revision or digest `99999`"),
+        "{sentence}"
+    );
+    assert_web_shows(&first);
+    project.hybrid(&["deploy"]).succeeds();
+    assert_web_shows(&second);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn an_atomic_deploy_that_fails_goes_back_and_any_other_stays() {
+    let project = Project::copied();
+    let old = project.change_web();
+    project.hybrid(&["deploy"]).succeeds();
+    let (web, search) = (image_of("web"), image_of("search"));
+    let tagged = in_the_registry("web");
+    let new = project.change_web();
+    let dockerfile = project.path("search/Dockerfile");
+    let good = fs::read_to_string(&dockerfile).unwrap();
+    let kept = good.lines().filter(|line| !line.starts_with("CMD"));
+    let mut broken: Vec<&str> = kept.collect();
+    broken.push("CMD [\"/no/such/command\"]\n");
+    let broken = broken.join("\n");
+    fs::write(&dockerfile, broken).unwrap();
+
+    let said = project.hybrid(&["deploy", "--atomic"]);
+    let sentence = said.fails(7);
+    assert!(
+        sentence.contains("deployment/search") && sentence.contains("cannot be started"),
+        "{sentence}"
+    );
+    assert!(
+        said.stderr.contains("hint: see `kubectl -n"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!((image_of("web"), image_of("search")), (web, search.clone()));
+    assert_eq!(in_the_registry("web"), tagged);
+    assert_web_shows(&old);
+
+    let said = project.hybrid(&["deploy"]);
+    said.fails(7);
+    // Those that are good stay, and the broken one keeps its old pods.
+    assert_web_shows(&new);
+    assert_ne!(image_of("search"), search);
+    let status = project
+        .hybrid(&["status", "--output=json"])
+        .succeeds()
+        .json();
+    let of_search = list(&status["services"])
+        .iter()
+        .find(|it| it["name"] == "search")
+        .unwrap();
+    assert!(of_search["rolling"].is_string(), "{of_search}");
+    assert_eq!(of_search["ready"], 1);
+
+    fs::write(&dockerfile, good).unwrap();
+    project.hybrid(&["deploy", "--atomic"]).succeeds();
+    assert_eq!(image_of("search"), search);
+}
+
+/// A way to the API server that can be cut.
+struct Way {
+    port: u16,
+    cut: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    fn to(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = Arc::new(AtomicBool::new(false));
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let (is_cut, streams, server) = (cut.clone(), open.clone(), server.to_owned());
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if is_cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let far = TcpStream::connect(&server).unwrap();
+                let ends = [near.try_clone().unwrap(), far.try_clone().unwrap()];
+                streams.lock().unwrap().extend(ends);
+                for (mut from, mut to) in [
+                    (near.try_clone().unwrap(), far.try_clone().unwrap()),
+                    (far, near),
+                ] {
+                    thread::spawn(move || {
+                        // It ends when either side does.
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { port, cut, open }
+    }
+
+    /// Cuts the way for a while, as a restart of the server does.
+    fn interrupt(&self, time: Duration) {
+        self.cut.store(true, Ordering::SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        thread::sleep(time);
+        self.cut.store(false, Ordering::SeqCst);
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_roll_out_outlasts_an_api_server_that_restarts_and_a_context_that_is_removed() {
+    let project = Project::deployed();
+    let text = project.change_web();
+    let real = std::env::var("KUBECONFIG").expect("the sandbox's environment");
+    let real = fs::read_to_string(real).unwrap();
+    let server = real
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("server: https://"))
+        .expect("a server");
+    let way = Way::to(server);
+    let kubeconfig = project.path("kubeconfig");
+    let through = real.replace(server, &format!("127.0.0.1:{}", way.port));
+    fs::write(&kubeconfig, through).unwrap();
+    let path = kubeconfig.to_str().unwrap();
+    let (child, lines) = start(&project, &["deploy", "web", "--kubeconfig", path]);
+    let mut said = String::new();
+    let mut interrupted = false;
+    for line in lines {
+        said.push_str(&line);
+        said.push('\n');
+        if !interrupted && step(&line) == "roll-out" {
+            fs::remove_file(&kubeconfig).unwrap();
+            way.interrupt(Duration::from_secs(3));
+            interrupted = true;
+        }
+    }
+    let ended = child.wait_with_output().unwrap();
+    assert!(interrupted && ended.status.success(), "{said}");
+    assert!(
+        said.contains("the API server does not answer at the moment"),
+        "{said}"
+    );
+    assert_web_shows(&text);
+    let sentence = project.hybrid(&["status", "--kubeconfig", path]).fails(2);
+    assert!(sentence.contains("no kubeconfig found"), "{sentence}");
+}
+
+/// Heals what a failed test leaves broken.
+struct Faults;
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        let _ = front().clear();
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn credentials_that_end_half_way_are_named_and_the_next_deploy_goes_on() {
+    let project = Project::deployed();
+    let text = project.change_web();
+    let before = image_of("web");
+    let _faults = Faults;
+    // The image is pushed already when the tag is moved.
+    front()
+        .fail_spec("ecr:PutImage=ExpiredTokenException")
+        .unwrap();
+    let said = project.hybrid(&["deploy"]);
+    let sentence = said.fails(5);
+    assert!(sentence.contains("set a tag in"), "{sentence}");
+    assert!(said.stderr.contains("hint:"), "{}", said.stderr);
+    assert_eq!(image_of("web"), before);
+    front().clear().unwrap();
+    let report = project
+        .hybrid(&["deploy", "--output=json"])
+        .succeeds()
+        .json();
+    let web = list(&report["services"])
+        .iter()
+        .find(|it| it["name"] == "web")
+        .unwrap();
+    assert_eq!(
+        (&web["built"], &web["rolled"]),
+        (&Value::Bool(false), &Value::Bool(true))
+    );
+    assert_web_shows(&text);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn status_restart_and_logs_know_the_service() {
+    let project = Project::deployed();
+    let status = project
+        .hybrid(&["status", "--output=json"])
+        .succeeds()
+        .json();
+    assert_eq!(text(&status["workspace"]), "dev");
+    assert_eq!(text(&status["namespace"]), NAMESPACE);
+    assert!(status["contractWrittenAt"].is_string() && status["tokenExpiresAt"].is_string());
+    assert_eq!(list(&status["locks"]).len(), 0);
+    assert_eq!(list(&status["unknown"]).len(), 0, "{status}");
+    for service in list(&status["services"]) {
+        assert_eq!(text(&service["registry"]), "same", "{service}");
+        assert_eq!(service["ready"], service["desired"]);
+        assert!(
+            service["rolling"].is_null() && service["rolledAt"].is_string(),
+            "{service}"
+        );
+        assert!(text(&service["tag"]).len() > 3 && text(&service["digest"]).len() == 71);
+    }
+    let screen = project.hybrid(&["status"]).succeeds().stdout;
+    for part in [
+        "Workspace",
+        "Context",
+        "Contract",
+        "Lock",
+        "Token",
+        "http://127.0.0.1:30300/",
+    ] {
+        assert!(screen.contains(part), "{screen}");
+    }
+
+    let restarted = |arguments: &[&str]| -> Vec<String> {
+        let report = project.hybrid(arguments).succeeds().json();
+        list(&report)
+            .iter()
+            .map(|it| text(&it["workload"]).to_owned())
+            .collect()
+    };
+    let labels = "app.kubernetes.io/name=web";
+    assert_eq!(
+        restarted(&["restart", "-l", labels, "--output=json"]),
+        ["deployment/web"]
+    );
+    let all = restarted(&["restart", "-n", NAMESPACE, "--output=json"]);
+    assert_eq!(all.len(), 3, "{all:?}");
+    let sentence = project.hybrid(&["restart", "-l", "app=nothing"]).fails(2);
+    assert!(
+        sentence.contains("no workload with labels `app=nothing`"),
+        "{sentence}"
+    );
+
+    assert!(page(WEB).is_ok());
+    let said: Said = project.hybrid(&["logs", "web", "--", "--tail=1"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    // What kubectl does not know it says itself.
+    let said = project.hybrid(&["logs", "web", "--", "--no-such-flag"]);
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.stderr.contains("unknown flag: --no-such-flag"),
+        "{}",
+        said.stderr
+    );
+}
