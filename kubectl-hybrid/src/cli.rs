@@ -15,6 +15,7 @@ pub use regcred::{Agent, Keeping, Places, Regcred, RegcredStatus, RegcredSync};
 
 pub use crate::project::config::RollOutStrategy as Strategy;
 use crate::project::config::{ContractSource, Span};
+use crate::registry::ImageReference;
 
 /// Builds at a time when nobody says. The engine shares its cores among them.
 const JOBS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
@@ -54,13 +55,7 @@ pub struct Global {
     #[arg(long, global = true, env = "HYBRID_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Project of a repository that has several
-    #[arg(
-        long,
-        global = true,
-        env = "HYBRID_PROJECT",
-        value_name = "NAME",
-        conflicts_with = "config"
-    )]
+    #[arg(long, global = true, env = "HYBRID_PROJECT", value_name = "NAME")]
     pub project: Option<String>,
     /// Terraform root folder
     #[arg(long, global = true, env = "HYBRID_TERRAFORM_DIR", value_name = "DIR")]
@@ -133,6 +128,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a service can go back to, or go back
     Rollback(Rollback),
+    /// Build what changed, and push it when asked
+    Build(Build),
     /// Restart workloads and wait
     Restart(Restart),
     /// Show what runs
@@ -172,6 +169,26 @@ pub struct Services {
     pub services: Vec<String>,
 }
 
+/// Flags of `build`.
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// Services; default: all of the contract
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Push what was built
+    #[arg(long, env = "HYBRID_PUSH", value_parser = BoolishValueParser::new())]
+    pub push: bool,
+    /// Show the plan and change nothing
+    #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// Builds at a time
+    #[arg(short, long, env = "HYBRID_JOBS", default_value_t = JOBS, value_name = "N")]
+    pub jobs: NonZeroUsize,
+    /// More flags for `docker buildx build`
+    #[arg(last = true, value_name = "FLAGS")]
+    pub extra: Vec<String>,
+}
+
 /// Flags of `deploy`.
 #[derive(Debug, Clone, Args)]
 pub struct Deploy {
@@ -187,6 +204,15 @@ pub struct Deploy {
     /// Deploy what the workspace's tag names, without a build
     #[arg(long, env = "HYBRID_NO_BUILD", value_parser = BoolishValueParser::new())]
     pub no_build: bool,
+    /// Deploy this image of a service, built already: of its repository, or of Docker (can be
+    /// repeated)
+    #[arg(
+        long = "image",
+        env = "HYBRID_IMAGE",
+        value_name = "SERVICE=REF",
+        value_delimiter = ','
+    )]
+    pub images: Vec<ServiceImage>,
     /// Builds at a time
     #[arg(short, long, env = "HYBRID_JOBS", default_value_t = JOBS, value_name = "N")]
     pub jobs: NonZeroUsize,
@@ -196,6 +222,32 @@ pub struct Deploy {
     /// How long a roll-out may take
     #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// The value of `--image`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceImage {
+    /// The service.
+    pub service: String,
+    /// The image.
+    pub image: ImageReference,
+}
+
+impl std::str::FromStr for ServiceImage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, image) = text
+            .split_once('=')
+            .filter(|(service, _)| !service.is_empty())
+            .ok_or_else(|| "write SERVICE=REF, for example web=web:local".to_owned())?;
+        Ok(Self {
+            service: service.to_owned(),
+            image: image
+                .parse()
+                .map_err(|error| format!("`{image}` is not an image: {error}"))?,
+        })
+    }
 }
 
 /// Flags of `restart`.

@@ -291,6 +291,8 @@ fn bad_input_is_one_sentence() {
         assert!(sentence.contains(names), "{arguments:?}: {sentence}");
     }
 
+    // Without a change Docker is not asked at all.
+    project.change_web();
     let socket = format!("unix://{}", project.path("dead.sock").display());
     let mut command = project.command(&["deploy"]);
     command.env("DOCKER_HOST", &socket);

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod keyring;
 pub mod listing;
 pub mod namespaces;
+pub mod nodes;
 pub mod patience;
 pub mod pods;
 mod proxy;

@@ -7,17 +7,16 @@ mod apply;
 mod plan;
 mod together;
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
+use super::hooks::{self, Moment};
+use super::images::Workshop;
 use super::regcred::{self, SecretPlan, SecretReport};
 use super::session::{Session, guard};
 use crate::cli::{Deploy, Strategy};
 use crate::error::CommandError;
 use crate::exit::Exit;
-pub(super) use plan::registry_error;
-use plan::{Plan, ServicePlan};
+use plan::ServicePlan;
 
 /// What `-o json` shows.
 #[derive(Debug, Serialize)]
@@ -49,15 +48,8 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         ));
     }
     let line = session.ui.line("deploy");
-    line.now("reads the contract and finds the cluster and Docker");
-    let engine = async {
-        if flags.no_build {
-            Ok(None)
-        } else {
-            plan::engine().await.map(Some)
-        }
-    };
-    let (read, cluster, engine) = tokio::join!(session.contract(), session.cluster(), engine);
+    line.now("reads the contract");
+    let (read, cluster) = tokio::join!(session.contract(), session.cluster());
     let (read, cluster) = (read?, cluster?);
     let project = session.project(&read, &flags.services)?;
     let admitted = guard(&cluster, &project)?;
@@ -78,13 +70,19 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
             project.namespace
         ),
     );
-    let engine = engine?;
+    let workshop = Workshop::new(session, &project, flags.jobs.get());
+    if !flags.no_build && !flags.dry_run {
+        let context = Some(cluster.context());
+        hooks::run(session, &project, context, &workshop, Moment::BeforeBuild).await?;
+    }
     line.now("compares sources, registry and cluster");
-    let plan = plan::make(session, flags, &cluster, &project, engine.as_ref()).await?;
+    let (plan, secrets) = tokio::try_join!(
+        plan::make(session, flags, &cluster, &project, &workshop),
+        regcred::plan(&cluster, &project, false),
+    )?;
     for service in &plan.services {
         session.ui.step("plan", service);
     }
-    let secrets = regcred::plan(&cluster, &project, false).await?;
     let mut report = Report {
         workspace: &project.workspace,
         environment: &project.environment,
@@ -118,8 +116,10 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         }
         return Ok(Exit::Ok);
     }
-    let (pull_secrets, ended) =
-        apply::all(session, flags, &cluster, &project, &plan, secrets).await?;
+    let (pull_secrets, ended) = apply::all(
+        session, flags, &cluster, &project, &plan, &workshop, secrets,
+    )
+    .await?;
     report.pull_secrets = pull_secrets;
     let mut results = Vec::new();
     for (service, ended) in ended {
@@ -151,24 +151,4 @@ pub(super) fn first_error(
         session.ui.error(&error);
     }
     Err(first)
-}
-
-/// Where the output of builds and pushes goes.
-pub(super) fn log_folder() -> PathBuf {
-    std::env::var_os("HYBRID_LOG_DIR").map_or_else(
-        || {
-            directories::ProjectDirs::from("", "", "kubectl-hybrid").map_or_else(
-                || std::env::temp_dir().join("kubectl-hybrid"),
-                |dirs| dirs.cache_dir().join("logs"),
-            )
-        },
-        PathBuf::from,
-    )
-}
-
-impl Plan {
-    /// Whether anything has to be built.
-    fn builds(&self) -> bool {
-        self.services.iter().any(|service| service.build.is_some())
-    }
 }

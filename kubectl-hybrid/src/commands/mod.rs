@@ -1,9 +1,12 @@
 //! One file for each subcommand.
 
+mod build;
 mod config;
 mod deploy;
 mod doctor;
 mod helper;
+mod hooks;
+mod images;
 mod logs;
 mod regcred;
 mod restart;

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use super::{
-    config, deploy, doctor, helper, logs, regcred, restart, rollback, settings, status, unlock,
-    workspace,
+    build, config, deploy, doctor, helper, logs, regcred, restart, rollback, settings, status,
+    unlock, workspace,
 };
 use crate::cli::{Cli, Command, Config, Given, Helper, Workspace};
 use crate::error::CommandError;
@@ -98,6 +98,10 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         }
         Command::Rollback(flags) => Box::pin(rollback::run(&session, flags)).await,
         Command::Logs(flags) => Box::pin(logs::run(&session, flags)).await,
+        Command::Build(flags) => {
+            let flags = settings::build(&session, flags);
+            Box::pin(build::run(&session, &flags)).await
+        }
         Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
         Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
         Command::Regcred(flags) => Box::pin(regcred::run(&session, flags)).await,

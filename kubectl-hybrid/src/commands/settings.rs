@@ -1,7 +1,7 @@
 //! Settings: a flag comes before its variable, that before `hybrid.toml`, that before the contract,
 //! and all before the default.
 
-use crate::cli::{Deploy, Global, Source};
+use crate::cli::{Build, Deploy, Global, Source};
 use crate::project::config::{Config, Origin};
 
 use super::session::Session;
@@ -59,4 +59,14 @@ pub(super) fn timeout(session: &Session<'_>, flag: std::time::Duration) -> std::
         (None, Some(timeout)) => timeout.duration(),
         _ => flag,
     }
+}
+
+/// The flags of `build`, with what the file says where nobody gave one.
+pub(super) fn build(session: &Session<'_>, flags: &Build) -> Build {
+    let mut flags = flags.clone();
+    let file = session.config.file.build(session.workspace.as_str());
+    if let (None, Some(jobs)) = (given(&session.global, "jobs"), file.jobs) {
+        flags.jobs = jobs;
+    }
+    flags
 }

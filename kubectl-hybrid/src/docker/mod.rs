@@ -14,6 +14,7 @@ pub(crate) mod fake;
 mod group;
 pub mod helper;
 pub mod ignore;
+pub mod image;
 pub mod login;
 pub mod overlay;
 pub mod platform;

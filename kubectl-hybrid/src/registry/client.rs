@@ -74,6 +74,18 @@ impl Registry {
         Ok(lookup)
     }
 
+    /// The image of this digest, with its manifest; `None` when it does not exist.
+    pub async fn find_digest(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Option<FoundImage>, RegistryError> {
+        let id = ImageIdentifier::builder()
+            .image_digest(digest.as_str())
+            .build();
+        self.image(repository, id).await
+    }
+
     /// One image with its manifest, or nothing.
     async fn image(
         &self,

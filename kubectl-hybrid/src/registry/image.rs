@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::mutability::Mutability;
 use super::reference::{Digest, Tag};
@@ -17,6 +18,31 @@ pub struct FoundImage {
     pub manifest: String,
     /// The manifest's media type, when the registry says it.
     pub media_type: Option<String>,
+}
+
+impl FoundImage {
+    /// The platforms of an index, as `OS/ARCH[/VARIANT]`; empty for the manifest of one image, which
+    /// does not say. Attestations are no images.
+    pub fn platforms(&self) -> Vec<String> {
+        let manifest: Value = serde_json::from_str(&self.manifest).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let images = manifest.get("manifests").and_then(Value::as_array);
+        images
+            .into_iter()
+            .flatten()
+            .filter_map(|image| {
+                let platform = image.get("platform")?;
+                let os = text(platform.get("os")?)?;
+                let arch = text(platform.get("architecture")?)?;
+                let variant = platform.get("variant").and_then(text);
+                let parts: Vec<String> = [Some(os), Some(arch), variant]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                (!parts.iter().any(|part| part == "unknown")).then(|| parts.join("/"))
+            })
+            .collect()
+    }
 }
 
 /// The answer to a look-up of several tags in one repository.
@@ -57,4 +83,27 @@ pub struct RepositoryDetail {
     pub uri: String,
     /// Whether tags may be moved.
     pub mutability: Mutability,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_names_its_platforms_and_a_manifest_does_not() {
+        let image = |manifest: &str| FoundImage {
+            digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            manifest: manifest.to_owned(),
+            media_type: None,
+        };
+        let index = image(
+            r#"{"manifests":[{"platform":{"os":"linux","architecture":"arm","variant":"v7"}},
+                {"platform":{"os":"linux","architecture":"amd64"}},
+                {"platform":{"os":"unknown","architecture":"unknown"}},{}]}"#,
+        );
+        assert_eq!(index.platforms(), ["linux/arm/v7", "linux/amd64"]);
+        for manifest in [r#"{"config":{},"layers":[]}"#, "not JSON"] {
+            assert!(image(manifest).platforms().is_empty());
+        }
+    }
 }

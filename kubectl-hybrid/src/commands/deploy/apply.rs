@@ -1,22 +1,22 @@
 //! Does what the plan says: each service goes its own way, and none waits for another.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
 use serde::Serialize;
 use tokio::sync::{OnceCell, watch};
 
-use super::plan::{BuildPlan, Plan, ServicePlan, Short, pins_of, registry_error};
+use super::plan::{Plan, ServicePlan, pins_of};
 use super::together::{Stop, Together};
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
+use crate::commands::hooks::{self, Moment};
+use crate::commands::images::{Workshop, registry_error};
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
 use crate::commands::roll::{self, Broken, Roll};
 use crate::commands::rollback::short;
 use crate::commands::session::Session;
-use crate::docker::{self, BuildRequest, Builder, Docker, Login, Surroundings};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::{Project, Service};
@@ -58,10 +58,20 @@ struct Shop<'a> {
     cluster: &'a Cluster,
     project: &'a Project,
     plan: &'a Plan,
-    tools: Option<(Docker, Builder)>,
+    workshop: &'a Workshop<'a>,
     renewed: OnceCell<()>,
     /// How far the services of an atomic deploy are.
     together: Together,
+}
+
+/// A service whose image is in the registry, or is not.
+struct Made<'a> {
+    service: &'a Service,
+    planned: &'a ServicePlan,
+    started: Instant,
+    line: Line,
+    report: ServiceReport,
+    digest: Result<Digest, CommandError>,
 }
 
 /// Refreshes the pull secret and takes each service from its sources to ready pods.
@@ -71,20 +81,19 @@ pub(super) async fn all(
     cluster: &Cluster,
     project: &Project,
     plan: &Plan,
+    workshop: &Workshop<'_>,
     secrets: Vec<SecretPlan>,
 ) -> Result<(Vec<SecretReport>, Ended), CommandError> {
-    let tools = if plan.builds() {
-        Some(tools(flags, project).await?)
-    } else {
-        None
-    };
+    workshop
+        .open(plan.services.iter().map(|planned| &planned.image))
+        .await?;
     let shop = Shop {
         session,
         flags,
         cluster,
         project,
         plan,
-        tools,
+        workshop,
         renewed: OnceCell::new(),
         together: Together::new(flags.atomic, project.services.len()),
     };
@@ -99,14 +108,8 @@ pub(super) async fn all(
         let _ = written.send(Some(reports.is_ok()));
         reports
     };
-    let services = join_all(
-        project
-            .services
-            .iter()
-            .zip(&plan.services)
-            .map(|(service, planned)| shop.service(service, planned, is_written.clone())),
-    );
-    let (reports, mut ended) = tokio::join!(secret, services);
+    let (reports, ended) = tokio::join!(secret, shop.services(&is_written));
+    let mut ended = ended?;
     if flags.atomic {
         let failed = ended.iter().any(|(_, ended)| ended.is_err());
         if failed {
@@ -115,59 +118,128 @@ pub(super) async fn all(
             shop.move_tags(&mut ended).await;
         }
     }
-    Ok((reports?, ended))
-}
-
-/// Docker with a login for the registry, and a builder.
-async fn tools(flags: &Deploy, project: &Project) -> Result<(Docker, Builder), CommandError> {
-    let own = std::env::current_exe()
-        .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))?;
-    let surroundings = Surroundings::of_process();
-    let login = Login::prepare(&surroundings, &own, &[project.registry.host().to_owned()])
-        .map_err(|error| {
-            CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
-        })?;
-    let docker = Docker::locate(&Arc::new(surroundings))
-        .map_err(|error| {
-            CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
-        })?
-        .with_login(Arc::new(login));
-    let logs = super::log_folder().join(&project.name);
-    let builder = Builder::new(docker.clone(), &logs, flags.jobs.get())
-        .await
-        .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error))?;
-    Ok((docker, builder))
+    let reports = reports?;
+    let all_well = ended.iter().all(|(_, result)| result.is_ok());
+    if all_well && ended.iter().any(|(report, _)| report.rolled) {
+        shop.hook(Moment::AfterDeploy).await?;
+    }
+    Ok((reports, ended))
 }
 
 impl Shop<'_> {
-    /// One service from its sources to ready pods.
-    async fn service(
+    /// Each service on its own way. Hooks between image and roll-out make all wait for the last
+    /// image.
+    async fn services(
         &self,
-        service: &Service,
-        planned: &ServicePlan,
+        secret: &watch::Receiver<Option<bool>>,
+    ) -> Result<Ended, CommandError> {
+        let pairs = self.project.services.iter().zip(&self.plan.services);
+        let is_hooked = |moment| !hooks::commands(self.session, moment).is_empty();
+        if !is_hooked(Moment::AfterBuild) && !is_hooked(Moment::BeforeDeploy) {
+            return Ok(join_all(pairs.map(|(service, planned)| async {
+                let made = self.image(service, planned).await;
+                self.finish(made, secret.clone()).await
+            }))
+            .await);
+        }
+        let mut made = join_all(pairs.map(|(service, planned)| self.image(service, planned))).await;
+        if made.iter().all(|made| made.digest.is_ok()) {
+            if made.iter().any(|made| made.report.built) {
+                self.hook(Moment::AfterBuild).await?;
+            }
+            let rolls = |made: &Made<'_>| made.planned.rolls != Some(false);
+            if made.iter().any(rolls) {
+                self.hook(Moment::BeforeDeploy).await?;
+            }
+        } else {
+            for made in &mut made {
+                if made.digest.is_ok() && !made.planned.is_settled() {
+                    let why = format!(
+                        "`{}` is not rolled out: hooks run when every image is in the registry",
+                        made.service.name
+                    );
+                    made.digest = Err(CommandError::new(Exit::BuildOrPush, why));
+                }
+            }
+        }
+        let finished = made
+            .into_iter()
+            .map(|made| self.finish(made, secret.clone()));
+        Ok(join_all(finished).await)
+    }
+
+    async fn hook(&self, moment: Moment) -> Result<(), CommandError> {
+        let context = Some(self.cluster.context());
+        hooks::run(self.session, self.project, context, self.workshop, moment).await
+    }
+
+    /// Sees to it that the image of a service is in the registry.
+    async fn image<'s>(&self, service: &'s Service, planned: &'s ServicePlan) -> Made<'s> {
+        let mut made = Made {
+            service,
+            planned,
+            started: Instant::now(),
+            line: self.session.ui.line(&service.name),
+            report: ServiceReport {
+                name: service.name.clone(),
+                image: planned.image.reference.to_string(),
+                digest: planned.image.digest.clone(),
+                built: false,
+                rolled: false,
+                rolled_back: false,
+                before: Vec::new(),
+                elapsed_ms: 0,
+                url: service
+                    .port
+                    .as_ref()
+                    .and_then(|port| port.node_port)
+                    .map(|port| format!("http://127.0.0.1:{port}/")),
+                error: None,
+            },
+            digest: Err(CommandError::new(
+                Exit::Unexpected,
+                format!(
+                    "the plan for `{}` names neither a build nor a digest",
+                    service.name
+                ),
+            )),
+        };
+        let (image, nodes) = (&planned.image, &self.plan.nodes);
+        made.digest = match (&image.made, &image.digest) {
+            (Some(way), _) => match self.workshop.make(image, way, nodes, &[], &made.line).await {
+                Ok(()) => {
+                    made.report.built = image.builds;
+                    self.workshop.push(image, &made.line).await
+                }
+                Err(error) => Err(error),
+            },
+            (None, Some(digest)) => Ok(digest.clone()),
+            (None, None) => made.digest,
+        };
+        made
+    }
+
+    /// One service from its image to ready pods.
+    async fn finish(
+        &self,
+        made: Made<'_>,
         secret: watch::Receiver<Option<bool>>,
     ) -> (ServiceReport, Result<(), CommandError>) {
-        let started = Instant::now();
-        let mut report = ServiceReport {
-            name: service.name.clone(),
-            image: planned.image.to_string(),
-            digest: planned.digest.clone(),
-            built: false,
-            rolled: false,
-            rolled_back: false,
-            before: Vec::new(),
-            elapsed_ms: 0,
-            url: service
-                .port
-                .as_ref()
-                .and_then(|port| port.node_port)
-                .map(|port| format!("http://127.0.0.1:{port}/")),
-            error: None,
+        let Made {
+            service,
+            planned,
+            started,
+            line,
+            mut report,
+            digest,
+        } = made;
+        let ended = match digest {
+            Ok(digest) => {
+                self.deliver(service, planned, digest, secret, &line, &mut report)
+                    .await
+            }
+            Err(error) => Err(Stop::Failed(error)),
         };
-        let line = self.session.ui.line(&service.name);
-        let ended = self
-            .deliver(service, planned, secret, &line, &mut report)
-            .await;
         report.elapsed_ms = started.elapsed().as_millis();
         match ended {
             Ok(()) => (report, Ok(())),
@@ -188,33 +260,20 @@ impl Shop<'_> {
         &self,
         service: &Service,
         planned: &ServicePlan,
+        digest: Digest,
         mut secret: watch::Receiver<Option<bool>>,
         line: &Line,
         report: &mut ServiceReport,
     ) -> Result<(), Stop> {
-        let digest = match (&planned.build, &planned.digest, &self.tools) {
-            (Some(build), _, Some(tools)) => {
-                let digest = self
-                    .build_and_push(service, planned, build, tools, line)
-                    .await?;
-                report.built = true;
-                digest
-            }
-            (None, Some(digest), _) => digest.clone(),
-            _ => {
-                return Err(Stop::from(CommandError::new(
-                    Exit::Unexpected,
-                    format!(
-                        "the plan for `{}` names neither a build nor a digest",
-                        service.name
-                    ),
-                )));
-            }
-        };
         report.digest = Some(digest.clone());
         line.now("waits for the images of the other services");
         self.together.pushed().await?;
-        if let Some(tag) = planned.moves_tag.as_ref().filter(|_| !self.flags.atomic) {
+        if let Some(tag) = planned
+            .image
+            .moves_tag
+            .as_ref()
+            .filter(|_| !self.flags.atomic)
+        {
             line.now(format!("moves tag {tag}"));
             self.move_tag(service, planned, &digest, tag).await?;
         }
@@ -251,9 +310,9 @@ impl Shop<'_> {
         line: &Line,
         report: &mut ServiceReport,
     ) -> Result<(), Stop> {
-        let change_cause = format!("kubectl hybrid deploy {}", Short(&planned.image));
+        let change_cause = format!("kubectl hybrid deploy {}", planned.image);
         let image = match self.flags.strategy {
-            Strategy::Digest => planned.image.pinned(digest).to_string(),
+            Strategy::Digest => planned.image.reference.pinned(digest).to_string(),
             Strategy::Restart => format!("{}:{}", service.repository_url, self.project.workspace),
         };
         let pins = pins_of(&planned.containers, &image);
@@ -344,7 +403,7 @@ impl Shop<'_> {
             .iter_mut()
             .zip(self.project.services.iter().zip(&self.plan.services));
         join_all(all.map(|((report, ended), (service, planned))| async move {
-            if let (Some(tag), Some(digest)) = (&planned.moves_tag, &report.digest)
+            if let (Some(tag), Some(digest)) = (&planned.image.moves_tag, &report.digest)
                 && let Err(error) = self.move_tag(service, planned, digest, tag).await
             {
                 report.error = Some(error.to_string());
@@ -370,66 +429,6 @@ impl Shop<'_> {
         regcred::wake(self.cluster, self.project).await
     }
 
-    async fn build_and_push(
-        &self,
-        service: &Service,
-        planned: &ServicePlan,
-        build: &BuildPlan,
-        (docker, builder): &(Docker, Builder),
-        line: &Line,
-    ) -> Result<Digest, CommandError> {
-        let mut request = BuildRequest::new(&service.name, build.source.clone());
-        request.content = Some(build.content.clone());
-        request.tags = vec![planned.image.clone()];
-        request.folder = Some(self.session.config.root.clone());
-        request.secrets.clone_from(&build.with.secrets);
-        request.ssh.clone_from(&build.with.ssh);
-        request.cache_from.clone_from(&build.with.cache_from);
-        request.cache_to.clone_from(&build.with.cache_to);
-        self.session.ui.step(
-            "build",
-            format!("{} from {}", service.name, build.source.context.display()),
-        );
-        line.now("waits for its turn to build");
-        let show = Arc::new(line.follow("builds"));
-        let image = builder.build(&request, Some(show)).await.map_err(|error| {
-            let mut failed = CommandError::from_error(Exit::BuildOrPush, &error);
-            if let Some(failure) = error.failure() {
-                for line in &failure.tail {
-                    failed = failed.hint(line.trim_end());
-                }
-            }
-            failed
-        })?;
-        self.session.ui.step(
-            "built",
-            format!(
-                "{} in {:.1}s, log {}",
-                service.name,
-                image.elapsed.as_secs_f64(),
-                image.log.display()
-            ),
-        );
-        let log = builder.log_of(&format!("{}-push", service.name));
-        line.now("pushes");
-        let show = Arc::new(line.follow("pushes"));
-        let pushed = docker::push(docker, &planned.image, Some(&log), Some(show))
-            .await
-            .map_err(|error| {
-                CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
-            })?;
-        self.session.ui.step(
-            "pushed",
-            format!(
-                "{} {} in {:.1}s",
-                service.name,
-                pushed.digest.short(),
-                pushed.elapsed.as_secs_f64()
-            ),
-        );
-        Ok(pushed.digest)
-    }
-
     /// Moves the workspace's tag to the image, where the repository lets tags move.
     async fn move_tag(
         &self,
@@ -439,9 +438,13 @@ impl Shop<'_> {
         tag: &Tag,
     ) -> Result<(), CommandError> {
         let registry = &self.plan.registry;
-        let moved = match &planned.found {
+        let moved = match &planned.image.found {
             Some(image) => registry.put_tag(&service.repository, image, tag).await,
-            None => registry.move_tag(&planned.image.pinned(digest), tag).await,
+            None => {
+                registry
+                    .move_tag(&planned.image.reference.pinned(digest), tag)
+                    .await
+            }
         };
         moved.map(drop).map_err(|error| registry_error(&error))
     }

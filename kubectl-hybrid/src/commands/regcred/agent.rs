@@ -66,7 +66,7 @@ async fn install(
         arguments: arguments(session, &cluster, flags),
         folder: absolute(&session.config.root),
         environment,
-        log: crate::commands::deploy::log_folder().join(format!("{name}.log")),
+        log: crate::commands::images::log_folder().join(format!("{name}.log")),
         name,
     };
     if let Some(folder) = definition

@@ -233,7 +233,7 @@ impl Wanted {
                 let detail = registry
                     .describe_digest(&service.repository, &digest)
                     .await
-                    .map_err(|error| super::super::deploy::registry_error(&error))?;
+                    .map_err(|error| crate::commands::images::registry_error(&error))?;
                 if detail.is_none() {
                     return Err(gone(format!("image {digest}")));
                 }

@@ -97,6 +97,9 @@ pub struct ClusterConfig {
     pub context: Option<String>,
     /// The namespace, instead of the contract's.
     pub namespace: Option<String>,
+    /// Platforms that the nodes run by emulation, for example `linux/amd64`. Images for any other
+    /// platform than the nodes' are refused.
+    pub emulates: Option<Vec<String>>,
 }
 
 /// The table `[build]`.

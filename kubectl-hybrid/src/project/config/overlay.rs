@@ -36,6 +36,9 @@ impl ConfigFile {
         ClusterConfig {
             context: pick(|table| &table.context),
             namespace: pick(|table| &table.namespace),
+            emulates: over
+                .and_then(|table| table.emulates.clone())
+                .or_else(|| self.cluster.emulates.clone()),
         }
     }
 

@@ -1,0 +1,226 @@
+//! Docker as far as a command needs it: found once, asked and logged in only when it has work.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::OnceCell;
+
+use super::plan::{BuildPlan, ImagePlan, Made};
+use crate::commands::session::Session;
+use crate::docker::command::OnLine;
+use crate::docker::{
+    self, BuildError, BuildRequest, Builder, Docker, Engine, EngineError, Login, PushError,
+    Surroundings, image,
+};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::project::Project;
+use crate::registry::{Digest, ImageReference};
+use crate::ui::Line;
+
+use super::nodes::Nodes;
+
+/// Docker, with a login for the project's registry.
+pub(in crate::commands) struct Workshop<'a> {
+    session: &'a Session<'a>,
+    project: &'a Project,
+    jobs: usize,
+    docker: OnceLock<Docker>,
+    engine: OnceCell<Engine>,
+    builder: OnceCell<Builder>,
+}
+
+impl<'a> Workshop<'a> {
+    /// A workshop that is still closed: nothing is looked for yet.
+    pub(in crate::commands) fn new(
+        session: &'a Session<'a>,
+        project: &'a Project,
+        jobs: usize,
+    ) -> Self {
+        Self {
+            session,
+            project,
+            jobs,
+            docker: OnceLock::new(),
+            engine: OnceCell::new(),
+            builder: OnceCell::new(),
+        }
+    }
+
+    /// The Docker client, logged in.
+    pub(in crate::commands) fn docker(&self) -> Result<&Docker, CommandError> {
+        if let Some(docker) = self.docker.get() {
+            return Ok(docker);
+        }
+        let own = std::env::current_exe()
+            .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))?;
+        let surroundings = Surroundings::of_process();
+        let registry = self.project.registry.host().to_owned();
+        let login = Login::prepare(&surroundings, &own, &[registry]).map_err(|error| {
+            CommandError::from_error(Exit::BuildOrPush, &error).maybe_hint(error.hint())
+        })?;
+        let docker = Docker::locate(&Arc::new(surroundings))
+            .map_err(|error| engine_error(&error))?
+            .with_login(Arc::new(login));
+        Ok(self.docker.get_or_init(|| docker))
+    }
+
+    /// The engine that answers.
+    pub(in crate::commands) async fn engine(&self) -> Result<&Engine, CommandError> {
+        let ask = async || {
+            let engine = self.docker()?.engine().await;
+            engine.map_err(|error| engine_error(&error))
+        };
+        self.engine.get_or_try_init(ask).await
+    }
+
+    async fn builder(&self) -> Result<&Builder, CommandError> {
+        let open = async || {
+            let docker = self.docker()?.clone();
+            Builder::new(docker, &self.logs(), self.jobs)
+                .await
+                .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error))
+        };
+        self.builder.get_or_try_init(open).await
+    }
+
+    /// Opens the workshop for what is planned, so that a missing engine is known before anything
+    /// is changed.
+    pub(in crate::commands) async fn open<'p>(
+        &self,
+        mut plans: impl Iterator<Item = &'p ImagePlan>,
+    ) -> Result<(), CommandError> {
+        if plans.any(|plan| plan.made.is_some()) {
+            tokio::try_join!(self.engine(), self.builder())?;
+        }
+        Ok(())
+    }
+
+    /// Where the output of builds, pushes and hooks goes.
+    pub(in crate::commands) fn logs(&self) -> PathBuf {
+        log_folder().join(&self.project.name)
+    }
+
+    /// Makes the image in the engine: builds it, or gives the one that is there its name.
+    pub(in crate::commands) async fn make(
+        &self,
+        plan: &ImagePlan,
+        made: &Made,
+        nodes: &Nodes,
+        extra: &[String],
+        line: &Line,
+    ) -> Result<(), CommandError> {
+        match made {
+            Made::Named(name) => docker::push::tag(self.docker()?, name, &plan.reference)
+                .await
+                .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error)),
+            Made::Built(build) => {
+                self.build(plan, build, extra, line).await?;
+                self.check(plan, nodes).await
+            }
+        }
+    }
+
+    async fn build(
+        &self,
+        plan: &ImagePlan,
+        build: &BuildPlan,
+        extra: &[String],
+        line: &Line,
+    ) -> Result<(), CommandError> {
+        let ui = self.session.ui;
+        let builder = self.builder().await?;
+        let mut request = BuildRequest::new(&plan.name, build.source.clone());
+        request.content = Some(build.content.clone());
+        request.tags = vec![plan.reference.clone()];
+        request.folder = Some(self.session.config.root.clone());
+        request.secrets.clone_from(&build.with.secrets);
+        request.ssh.clone_from(&build.with.ssh);
+        request.cache_from.clone_from(&build.with.cache_from);
+        request.cache_to.clone_from(&build.with.cache_to);
+        request.extra = extra.to_vec();
+        let context = &build.source.context;
+        ui.step("build", format!("{} from {}", plan.name, context.display()));
+        line.now("waits for its turn to build");
+        let show: OnLine = Arc::new(line.follow("builds"));
+        let image = builder
+            .build(&request, Some(show))
+            .await
+            .map_err(|error| build_error(&error))?;
+        ui.step(
+            "built",
+            format!(
+                "{} in {:.1}s, log {}",
+                plan.name,
+                image.elapsed.as_secs_f64(),
+                image.log.display()
+            ),
+        );
+        Ok(())
+    }
+
+    /// A Dockerfile may name a platform of its own: what came out is what counts.
+    async fn check(&self, plan: &ImagePlan, nodes: &Nodes) -> Result<(), CommandError> {
+        let service = self.project.services.iter().find(|it| it.name == plan.name);
+        let image = image::find(self.docker()?, &plan.reference).await;
+        match (service, image) {
+            (Some(service), Ok(Some(image))) => nodes.check(service, &[image.platform]),
+            // A builder of its own may keep the image to itself; the push tells.
+            _ => Ok(()),
+        }
+    }
+
+    /// Pushes the image, and learns its digest.
+    pub(in crate::commands) async fn push(
+        &self,
+        plan: &ImagePlan,
+        line: &Line,
+    ) -> Result<Digest, CommandError> {
+        let log = self.builder().await?.log_of(&format!("{}-push", plan.name));
+        line.now("pushes");
+        let show: OnLine = Arc::new(line.follow("pushes"));
+        let image: &ImageReference = &plan.reference;
+        let pushed = docker::push(self.docker()?, image, Some(&log), Some(show))
+            .await
+            .map_err(|error| push_error(&error))?;
+        self.session.ui.step(
+            "pushed",
+            format!(
+                "{} {} in {:.1}s",
+                plan.name,
+                pushed.digest.short(),
+                pushed.elapsed.as_secs_f64()
+            ),
+        );
+        Ok(pushed.digest)
+    }
+}
+
+/// Where this program writes logs.
+pub(in crate::commands) fn log_folder() -> PathBuf {
+    std::env::var_os("HYBRID_LOG_DIR").map_or_else(
+        || {
+            directories::ProjectDirs::from("", "", "kubectl-hybrid").map_or_else(
+                || std::env::temp_dir().join("kubectl-hybrid"),
+                |dirs| dirs.cache_dir().join("logs"),
+            )
+        },
+        PathBuf::from,
+    )
+}
+
+fn engine_error(error: &EngineError) -> CommandError {
+    CommandError::from_error(Exit::BuildOrPush, error).maybe_hint(error.hint())
+}
+
+fn build_error(error: &BuildError) -> CommandError {
+    let failed = CommandError::from_error(Exit::BuildOrPush, error).maybe_hint(error.hint());
+    match error.failure() {
+        Some(failure) => failed.excerpt(&failure.tail),
+        None => failed,
+    }
+}
+
+fn push_error(error: &PushError) -> CommandError {
+    CommandError::from_error(Exit::BuildOrPush, error).maybe_hint(error.hint())
+}
