@@ -124,6 +124,8 @@ pub enum Output {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up a project: Terraform configuration, state bucket, first apply
+    Init(Init),
     /// Build, push and roll out what changed, with a fresh pull secret
     Deploy(Deploy),
     /// Show what a service can go back to, or go back
@@ -141,7 +143,7 @@ pub enum Command {
     /// Show the pull secret, refresh it, or keep it fresh
     #[command(subcommand)]
     Regcred(Regcred),
-    /// Show Terraform workspaces
+    /// Show, make or choose Terraform workspaces
     #[command(subcommand)]
     Workspace(Workspace),
     /// Show the state lock, or release it
@@ -159,6 +161,58 @@ pub enum Command {
     },
     /// Print the version
     Version,
+}
+
+/// Flags of `init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// Folder of the project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Environment, and its workspace
+    #[arg(
+        long,
+        env = "HYBRID_ENVIRONMENT",
+        value_name = "NAME",
+        default_value = "dev"
+    )]
+    pub environment: String,
+    /// AWS region; default: that of the environment or of the profile
+    #[arg(long, env = "HYBRID_REGION", value_name = "NAME")]
+    pub region: Option<String>,
+    /// Service, with its port and its port on the node (can be repeated); default: the folders with
+    /// a Dockerfile
+    #[arg(
+        long = "service",
+        env = "HYBRID_SERVICES",
+        value_delimiter = ',',
+        value_name = "NAME[=PORT[:NODE_PORT]]"
+    )]
+    pub services: Vec<String>,
+    /// Last step to take
+    #[arg(long, env = "HYBRID_INIT_UNTIL", value_enum, default_value = "apply")]
+    pub until: Step,
+    /// Show the steps and change nothing
+    #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// Take each step without asking
+    #[arg(short, long, env = "HYBRID_YES", value_parser = BoolishValueParser::new())]
+    pub yes: bool,
+}
+
+/// The steps of `init`, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Step {
+    /// Write the files.
+    Files,
+    /// Make the state bucket and the lock table.
+    Bootstrap,
+    /// Initialise the Terraform folder for them.
+    Backend,
+    /// Make the workspace.
+    Workspace,
+    /// Apply the configuration.
+    Apply,
 }
 
 /// Services to act on.
@@ -308,15 +362,39 @@ pub struct Logs {
 pub enum Workspace {
     /// List the workspaces that have a state
     List,
+    /// Show the workspace that is chosen, by what, and where its state is
+    Show,
+    /// Make a workspace, without choosing it
+    New {
+        /// Workspace
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Write a workspace that exists into hybrid.toml
+    Use {
+        /// Workspace
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 /// Flags of `unlock`.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "Each is a flag of its own on the command line."
+)]
 pub struct Unlock {
     /// Lock to release, as it was shown
     #[arg(value_name = "LOCK-ID")]
     pub id: Option<String>,
-    /// Release without asking
+    /// Show only
+    #[arg(long, env = "HYBRID_UNLOCK_LIST", value_parser = BoolishValueParser::new(), conflicts_with_all = ["id", "repair_digest"])]
+    pub list: bool,
+    /// Make the digest in the lock table that of the state
+    #[arg(long, env = "HYBRID_UNLOCK_REPAIR_DIGEST", value_parser = BoolishValueParser::new(), conflicts_with = "id")]
+    pub repair_digest: bool,
+    /// Change without asking
     #[arg(short, long, env = "HYBRID_YES", value_parser = BoolishValueParser::new())]
     pub yes: bool,
     /// Release a lock whose holder may still be at work

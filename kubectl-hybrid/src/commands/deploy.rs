@@ -9,6 +9,7 @@ mod together;
 
 use serde::Serialize;
 
+use super::held_lock;
 use super::hooks::{self, Moment};
 use super::images::Workshop;
 use super::regcred::{self, SecretPlan, SecretReport};
@@ -49,7 +50,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
     }
     let line = session.ui.line("deploy");
     line.now("reads the contract");
-    let (read, cluster) = tokio::join!(session.contract(), session.cluster());
+    let (read, cluster) = tokio::join!(held_lock::contract(session), session.cluster());
     let (read, cluster) = (read?, cluster?);
     let project = session.project(&read, &flags.services)?;
     let admitted = guard(&cluster, &project)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::held_lock;
 use super::session::Session;
 use crate::cli::Global;
 use crate::cluster::guard;
@@ -19,7 +20,6 @@ use crate::exit::Exit;
 use crate::project::Project;
 use crate::terraform::access::load_aws;
 use crate::terraform::contract::Provenance;
-use crate::terraform::lock;
 use crate::ui::Ui;
 
 #[derive(Debug, Serialize)]
@@ -171,24 +171,18 @@ async fn identity() -> Known<IdentityFacts> {
 }
 
 pub(super) async fn locks(session: &Session<'_>) -> Known<Vec<LockFacts>> {
-    let settings = session.config.file.terraform.backend.as_ref();
-    let read = async {
-        let (access, backend) = lock::open(session.root.as_ref(), settings, &load_aws).await?;
-        lock::read(&access, &backend, &session.workspace).await
-    };
-    match read.await {
-        Ok(locks) => Known::Known(
-            locks
-                .held()
-                .map(|held| {
-                    let info = held.info.as_ref().ok();
-                    LockFacts {
-                        id: held.id().to_owned(),
-                        place: held.place.to_string(),
-                        who: info.map(|info| info.who.clone()).unwrap_or_default(),
-                        operation: info.map(lock::LockInfo::doing).unwrap_or_default(),
-                        created: info.and_then(|info| info.created),
-                    }
+    match held_lock::read(session).await {
+        Ok(seen) => Known::Known(
+            seen.held
+                .into_iter()
+                .map(|lock| LockFacts {
+                    id: lock.id,
+                    place: lock.place,
+                    who: lock.who.unwrap_or_default(),
+                    operation: lock.operation.unwrap_or_default(),
+                    created: lock.created,
+                    holder: lock.holder,
+                    holder_is_dead: lock.holder_is_dead,
                 })
                 .collect(),
         ),

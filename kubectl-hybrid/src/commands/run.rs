@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use super::{
-    build, config, deploy, doctor, helper, logs, regcred, restart, rollback, settings, status,
-    unlock, workspace,
+    build, config, deploy, doctor, helper, init, logs, regcred, restart, rollback, settings,
+    status, unlock, workspace,
 };
 use crate::cli::{Cli, Command, Config, Given, Helper, Workspace};
 use crate::error::CommandError;
@@ -90,6 +90,18 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     if matches!(cli.command, Command::Doctor) {
         return Box::pin(doctor::run(&cli.global, ui)).await;
     }
+    if let Command::Init(flags) = &cli.command {
+        return Box::pin(init::run(&cli.global, ui, flags)).await;
+    }
+    if let Command::Workspace(command) = &cli.command {
+        let session = Session::open_anywhere(&cli.global, ui)?;
+        return match command {
+            Workspace::List => Box::pin(workspace::list(&session)).await,
+            Workspace::Show => Box::pin(workspace::show(&session)).await,
+            Workspace::New { name } => Box::pin(workspace::new(&session, name)).await,
+            Workspace::Use { name } => Box::pin(workspace::choose(&session, name)).await,
+        };
+    }
     let session = Session::open(&cli.global, ui)?;
     match &cli.command {
         Command::Deploy(flags) => {
@@ -105,13 +117,14 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         Command::Restart(flags) => Box::pin(restart::run(&session, flags)).await,
         Command::Status(flags) => Box::pin(status::run(&session, &flags.services)).await,
         Command::Regcred(flags) => Box::pin(regcred::run(&session, flags)).await,
-        Command::Workspace(Workspace::List) => Box::pin(workspace::list(&session)).await,
         Command::Unlock(flags) => Box::pin(unlock::run(&session, flags)).await,
         Command::Helper(Helper::Configure(flags)) => {
             Box::pin(helper::configure(&session, flags)).await
         }
         Command::Config(Config::Show { origin }) => Box::pin(config::show(&session, *origin)).await,
         Command::Config(Config::Schema)
+        | Command::Init(_)
+        | Command::Workspace(_)
         | Command::Doctor
         | Command::Helper(_)
         | Command::Completion { .. }

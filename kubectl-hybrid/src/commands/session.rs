@@ -39,6 +39,24 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Finds configuration, Terraform root and workspace. No network.
     pub(super) fn open(global: &Global, ui: &'a Ui) -> Result<Self, CommandError> {
+        let session = Self::open_anywhere(global, ui)?;
+        if session.is_nowhere() {
+            return Err(
+                CommandError::new(Exit::Usage, "no workspace is chosen").hint(
+                    "say -W NAME, or write one into hybrid.toml with `kubectl hybrid workspace use NAME`; `kubectl hybrid workspace list` shows the names",
+                ),
+            );
+        }
+        Ok(session)
+    }
+
+    /// Whether nobody chose a workspace: it is `default` then, which no contract is of.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.workspace.is_default() && self.workspace_origin == Origin::Default
+    }
+
+    /// The same for commands that need no workspace to be chosen.
+    pub(super) fn open_anywhere(global: &Global, ui: &'a Ui) -> Result<Self, CommandError> {
         let config = match &global.config {
             Some(path) => Config::read(path),
             None => std::env::current_dir()
@@ -181,12 +199,10 @@ fn chosen_workspace(
         Some(root) => workspaces::current(root).map_err(bad)?,
         None => Workspace::default_workspace(),
     };
-    if workspace.is_default() {
-        return Err(
-            CommandError::new(Exit::Usage, "no workspace is chosen").hint(
-                "say -W NAME, or write `workspace = \"NAME\"` into hybrid.toml; `kubectl hybrid workspace list` shows the names",
-            ),
-        );
-    }
-    Ok((workspace, Origin::Terraform))
+    let origin = if workspace.is_default() {
+        Origin::Default
+    } else {
+        Origin::Terraform
+    };
+    Ok((workspace, origin))
 }

@@ -1,99 +1,152 @@
 //! `kubectl hybrid unlock`: who holds the state lock, and its release.
 
-use jiff::{SignedDuration, Timestamp};
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::held_lock::{self, HeldLock, Seen, locks_error};
 use super::session::Session;
 use crate::cli::Unlock;
+use crate::diagnosis::in_words;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::terraform::access::load_aws;
-use crate::terraform::lock::{self, ForceUnlock, Held, Here, Liveness, LocksError, Outcome};
+use crate::terraform::lock::{self, Finding, ForceUnlock, Outcome, Repair, Repaired, Shell};
 
-/// A younger lock is released by force only, unless its holder is known to be dead.
-const YOUNG: SignedDuration = SignedDuration::from_mins(15);
-
-/// A lock as it is shown.
+/// What is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
-    id: String,
-    place: String,
-    who: Option<String>,
-    operation: Option<String>,
-    version: Option<String>,
-    created: Option<Timestamp>,
-    holder: String,
-    /// The holder is on this machine and does not run any more.
-    holder_is_dead: bool,
+struct Report<'a> {
+    workspace: &'a str,
+    state: String,
+    locks: &'a [HeldLock],
+    /// What is wrong beyond that, in sentences.
+    findings: Vec<String>,
+    /// The equivalent commands of Terraform, one for each lock that it can release.
+    force_unlock: Vec<String>,
 }
 
 /// `kubectl hybrid unlock [LOCK-ID]`.
 pub(super) async fn run(session: &Session<'_>, flags: &Unlock) -> Result<Exit, CommandError> {
-    let settings = session.config.file.terraform.backend.as_ref();
-    let (access, backend) = lock::open(session.root.as_ref(), settings, &load_aws)
-        .await
-        .map_err(|error| locks_error(&error))?;
-    let locks = lock::read(&access, &backend, &session.workspace)
+    let seen = held_lock::read(session)
         .await
         .map_err(|error| locks_error(&error))?;
     let now = Timestamp::now();
-    let shown: Vec<Shown> = locks.held().map(|held| show(session, held)).collect();
-    session
-        .ui
-        .data(&shown, || text(&shown, &session.workspace.to_string(), now));
-    if session.ui.is_json() && flags.id.is_none() {
+    let findings = seen.locks.findings();
+    let report = Report {
+        workspace: session.workspace.as_str(),
+        state: seen.locks.address.to_string(),
+        locks: &seen.held,
+        findings: findings.iter().map(ToString::to_string).collect(),
+        force_unlock: force_unlock(session, &seen, &findings),
+    };
+    session.ui.data(&report, || text(&report, now));
+    let digest = findings.iter().any(Finding::is_about_the_digest);
+    if digest && !flags.repair_digest {
+        session
+            .ui
+            .hint("if this state is the right one: kubectl hybrid unlock --repair-digest");
+    }
+    if flags.list {
         return Ok(Exit::Ok);
     }
-    let ids: Vec<String> = locks.ids().into_iter().map(str::to_owned).collect();
-    let id = match (&flags.id, ids.as_slice()) {
-        (None, []) => return Ok(Exit::Ok),
-        (Some(id), ids) if !ids.contains(id) => {
-            return Err(CommandError::new(
-                Exit::Refused,
-                format!(
-                    "no lock of workspace `{}` has the id {id}",
-                    session.workspace
-                ),
-            )
-            .hint("run `kubectl hybrid unlock` to see the lock that is held now"));
+    if flags.repair_digest {
+        return repair_digest(session, flags, &seen).await;
+    }
+    match chosen(session, flags, &seen)? {
+        None => Ok(Exit::Ok),
+        Some(id) => {
+            refuse_young(&seen.held, &id, flags.force, now)?;
+            agreed(session, flags, &format!("Release lock {id}?"), || {
+                (
+                    format!("lock {id} is not released without a yes"),
+                    format!("kubectl hybrid unlock --yes {id}"),
+                )
+            })?;
+            release(session, &seen, &id).await
         }
-        (Some(id), _) => id.clone(),
-        (None, [id]) if session.ui.can_ask() || flags.yes => id.clone(),
+    }
+}
+
+/// The lock to release: the one that was named, or the only one when somebody can be asked.
+fn chosen(
+    session: &Session<'_>,
+    flags: &Unlock,
+    seen: &Seen,
+) -> Result<Option<String>, CommandError> {
+    let ids = seen.locks.ids();
+    match (&flags.id, ids.as_slice()) {
+        (Some(id), ids) if ids.contains(&id.as_str()) => Ok(Some(id.clone())),
+        (Some(id), _) => Err(CommandError::new(
+            Exit::Refused,
+            format!(
+                "no lock of workspace `{}` has the id {id}",
+                session.workspace
+            ),
+        )
+        .hint("run `kubectl hybrid unlock --list` to see the lock that is held now")),
+        (None, []) => Ok(None),
+        (None, [id]) if !session.ui.is_json() && (session.ui.can_ask() || flags.yes) => {
+            Ok(Some((*id).to_owned()))
+        }
         (None, _) => {
             session
                 .ui
                 .hint("release it with `kubectl hybrid unlock --yes LOCK-ID`");
-            return Ok(Exit::Ok);
-        }
-    };
-    refuse_young(&shown, &id, flags.force, now)?;
-    if !flags.yes {
-        if !session.ui.can_ask() {
-            return Err(CommandError::new(
-                Exit::Refused,
-                format!("lock {id} is not released without a yes"),
-            )
-            .hint(format!("kubectl hybrid unlock --yes {id}")));
-        }
-        if !session.ui.ask(&format!("Release lock {id}?")) {
-            return Err(CommandError::new(Exit::Refused, "nothing was released"));
+            Ok(None)
         }
     }
-    if let Some(root) = &session.root {
-        let program = root.binary_name();
-        let same = ForceUnlock {
-            program: &program,
-            dir: root.dir(),
-            workspace: &session.workspace,
-            id: &id,
-        };
-        session
-            .ui
-            .step("unlock", format!("the same by Terraform: {same}"));
+}
+
+fn refuse_young(
+    held: &[HeldLock],
+    id: &str,
+    force: bool,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let at_work = held
+        .iter()
+        .find(|lock| lock.id == id && lock.may_be_at_work(now));
+    match at_work {
+        Some(lock) if !force => Err(CommandError::new(
+            Exit::Refused,
+            format!(
+                "lock {id} is younger than {} and its holder may be at work: {}",
+                in_words(lock::YOUNG),
+                lock.holder
+            ),
+        )
+        .hint(format!(
+            "when you know that it is not: kubectl hybrid unlock --force {id}"
+        ))),
+        _ => Ok(()),
     }
+}
+
+/// Asks on a terminal; elsewhere `--yes` has to be there.
+fn agreed(
+    session: &Session<'_>,
+    flags: &Unlock,
+    question: &str,
+    refused: impl FnOnce() -> (String, String),
+) -> Result<(), CommandError> {
+    if flags.yes {
+        return Ok(());
+    }
+    if !session.ui.can_ask() {
+        let (sentence, hint) = refused();
+        return Err(CommandError::new(Exit::Refused, sentence).hint(hint));
+    }
+    if session.ui.ask(question) {
+        Ok(())
+    } else {
+        Err(CommandError::new(Exit::Refused, "nothing was changed"))
+    }
+}
+
+async fn release(session: &Session<'_>, seen: &Seen, id: &str) -> Result<Exit, CommandError> {
     let mut ended = Ok(Exit::Ok);
-    for released in lock::release(&access, &backend, &locks, &id).await {
+    for released in lock::release(&seen.access, &seen.backend, &seen.locks, id).await {
         let place = &released.place;
         match released.outcome {
             Outcome::Released => session.ui.step("unlock", format!("released: {place}")),
@@ -114,99 +167,176 @@ pub(super) async fn run(session: &Session<'_>, flags: &Unlock) -> Result<Exit, C
     ended
 }
 
-fn refuse_young(
-    shown: &[Shown],
-    id: &str,
-    force: bool,
-    now: Timestamp,
-) -> Result<(), CommandError> {
-    let young = shown.iter().find(|lock| {
-        lock.id == id
-            && !lock.holder_is_dead
-            && lock
-                .created
-                .is_none_or(|created| now.duration_since(created) < YOUNG)
-    });
-    match young {
-        Some(lock) if !force => Err(CommandError::new(
+async fn repair_digest(
+    session: &Session<'_>,
+    flags: &Unlock,
+    seen: &Seen,
+) -> Result<Exit, CommandError> {
+    if !seen.locks.is_free() {
+        return Err(CommandError::new(
             Exit::Refused,
-            format!(
-                "lock {id} is younger than 15 minutes and its holder may be at work: {}",
-                lock.holder
-            ),
+            "the digest is not repaired while the state is locked: its holder may be writing it",
         )
-        .hint(format!(
-            "when you know that it is not: kubectl hybrid unlock --force {id}"
-        ))),
-        _ => Ok(()),
+        .hint("release the lock first, when its holder is dead"));
     }
-}
-
-fn show(session: &Session<'_>, held: &Held) -> Shown {
-    let info = held.info.as_ref().ok();
-    let liveness = info.map(|info| {
-        lock::of_holder(
-            info,
-            &Here::of_process(),
-            session.root.as_ref().map(crate::terraform::root::Root::dir),
-        )
-    });
-    let holder = match &liveness {
-        None => "the lock cannot be read".to_owned(),
-        Some(Liveness::OtherHost(host)) => format!("on another machine, {host}"),
-        Some(Liveness::OtherUser(user)) => format!("another user of this machine, {user}"),
-        Some(Liveness::Alive { .. }) => "its process runs on this machine".to_owned(),
-        Some(Liveness::Dead) => "its process does not run any more".to_owned(),
-        Some(Liveness::Unknown(why)) => format!("unknown: {why}"),
+    let Some(repair) = Repair::of(&seen.locks) else {
+        session.ui.step("digest", "there is nothing to repair");
+        return Ok(Exit::Ok);
     };
-    Shown {
-        id: held.id().to_owned(),
-        place: held.place.to_string(),
-        who: info.map(|info| info.who.clone()),
-        operation: info.map(lock::LockInfo::doing),
-        version: info.map(|info| info.version.clone()),
-        created: info.and_then(|info| info.created),
-        holder,
-        holder_is_dead: liveness == Some(Liveness::Dead),
+    let question = match &repair {
+        Repair::Write { actual, .. } => format!("Take this state for the right one ({actual})?"),
+        Repair::Remove { .. } => "Remove the digest of the state that does not exist?".to_owned(),
+    };
+    agreed(session, flags, &question, || {
+        (
+            "the digest is not repaired without a yes".to_owned(),
+            "kubectl hybrid unlock --repair-digest --yes".to_owned(),
+        )
+    })?;
+    let repaired = lock::repair(&seen.access, &seen.backend, &seen.locks, &repair)
+        .await
+        .map_err(|error| {
+            CommandError::from_error(Exit::Unexpected, &error).maybe_hint(error.hint())
+        })?;
+    match repaired {
+        Repaired::Done => {
+            session.ui.step("digest", "repaired");
+            Ok(Exit::Ok)
+        }
+        Repaired::Changed => Err(CommandError::new(
+            Exit::Refused,
+            "somebody wrote another digest meanwhile; it was left alone",
+        )),
     }
 }
 
-fn text(shown: &[Shown], workspace: &str, now: Timestamp) -> String {
-    use std::fmt::Write as _;
-
-    if shown.is_empty() {
-        return format!("The state of workspace {workspace} is not locked.\n");
+/// None for a lock that Terraform cannot release.
+fn force_unlock(session: &Session<'_>, seen: &Seen, findings: &[Finding]) -> Vec<String> {
+    let Some(root) = &session.root else {
+        return Vec::new();
+    };
+    if findings.iter().any(Finding::defeats_force_unlock) {
+        return Vec::new();
     }
+    let program = root.binary_name();
+    let ids = seen.locks.ids();
+    let commands = ids.into_iter().map(|id| {
+        ForceUnlock {
+            program: &program,
+            dir: root.dir(),
+            workspace: &session.workspace,
+            id,
+            shell: Shell::of_this_system(),
+        }
+        .to_string()
+    });
+    commands.collect()
+}
+
+fn text(report: &Report<'_>, now: Timestamp) -> String {
     let mut text = String::new();
-    for lock in shown {
-        let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".into());
-        let since = lock.created.map_or_else(
-            || "unknown".to_owned(),
-            |created| {
-                let minutes = now.duration_since(created).as_mins();
-                format!("{created} ({minutes} min ago)")
-            },
+    if report.locks.is_empty() {
+        let _ = writeln!(
+            text,
+            "The state of workspace {} is not locked.",
+            report.workspace
         );
+    }
+    let mut shown: Vec<&str> = Vec::new();
+    for lock in report.locks {
+        if shown.contains(&lock.id.as_str()) {
+            continue;
+        }
+        shown.push(&lock.id);
+        let places: Vec<&str> = report
+            .locks
+            .iter()
+            .filter(|other| other.id == lock.id)
+            .map(|other| other.place.as_str())
+            .collect();
+        let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".into());
+        let since = match (lock.created, lock.age(now)) {
+            (Some(created), Some(age)) => format!("{created:.0} ({} ago)", in_words(age)),
+            _ => "unknown".to_owned(),
+        };
         // Writing into a string cannot fail.
         let _ = write!(
             text,
             "Lock {}\n  where      {}\n  who        {}\n  since      {since}\n  operation  {}\n  version    {}\n  holder     {}\n",
             lock.id,
-            lock.place,
+            places.join("\n             "),
             or_unknown(&lock.who),
             or_unknown(&lock.operation),
             or_unknown(&lock.version),
             lock.holder,
         );
     }
+    for finding in &report.findings {
+        let _ = writeln!(text, "Note: {finding}.");
+    }
+    if !report.locks.is_empty() {
+        match report.force_unlock.as_slice() {
+            [] => text.push_str("Terraform itself cannot release this lock.\n"),
+            commands => {
+                for command in commands {
+                    let _ = writeln!(text, "The same by Terraform: {command}");
+                }
+            }
+        }
+    }
     text
 }
 
-fn locks_error(error: &LocksError) -> CommandError {
-    let exit = match error {
-        LocksError::Aws(aws) if aws.cause().is_authentication() => Exit::AwsAuthentication,
-        LocksError::Aws(_) => Exit::Unexpected,
-        LocksError::Backend(_) | LocksError::OnlyTerraform(_) => Exit::Usage,
-    };
-    CommandError::from_error(exit, error).maybe_hint(error.hint())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(place: &str) -> HeldLock {
+        HeldLock {
+            id: "9729".to_owned(),
+            place: place.to_owned(),
+            who: Some("ann@laptop".to_owned()),
+            operation: Some("apply".to_owned()),
+            version: Some("1.11.4".to_owned()),
+            created: Some("2026-11-23T09:57:00Z".parse().unwrap()),
+            holder: "on another machine, laptop".to_owned(),
+            holder_is_dead: false,
+        }
+    }
+
+    #[test]
+    fn a_lock_in_both_places_is_shown_once() {
+        let locks = [lock("lock file s3://b/k.tflock"), lock("DynamoDB table t")];
+        let report = Report {
+            workspace: "dev",
+            state: "s3://b/k".to_owned(),
+            locks: &locks,
+            findings: vec!["something is odd".to_owned()],
+            force_unlock: vec!["terraform force-unlock 9729".to_owned()],
+        };
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        assert_eq!(
+            text(&report, now),
+            "Lock 9729\n  where      lock file s3://b/k.tflock\n             DynamoDB table t\n  \
+             who        ann@laptop\n  since      2026-11-23T09:57:00Z (3 min ago)\n  operation  \
+             apply\n  version    1.11.4\n  holder     on another machine, laptop\nNote: something \
+             is odd.\nThe same by Terraform: terraform force-unlock 9729\n"
+        );
+    }
+
+    #[test]
+    fn a_young_lock_is_refused_without_force() {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        let locks = [lock("DynamoDB table t")];
+        let error = refuse_young(&locks, "9729", false, now).unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused);
+        assert_eq!(
+            error.to_string(),
+            "lock 9729 is younger than 15 min and its holder may be at work: on another machine, \
+             laptop"
+        );
+        assert!(refuse_young(&locks, "9729", true, now).is_ok());
+        let later = "2026-11-23T10:12:00Z".parse().unwrap();
+        assert!(refuse_young(&locks, "9729", false, later).is_ok());
+    }
 }

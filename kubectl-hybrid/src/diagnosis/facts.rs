@@ -115,6 +115,10 @@ pub struct LockFacts {
     pub operation: String,
     /// Since when.
     pub created: Option<Timestamp>,
+    /// What is known about the holder, in words.
+    pub holder: String,
+    /// Whether the holder was on this machine and does not run any more.
+    pub holder_is_dead: bool,
 }
 
 /// The kube context.

@@ -10,6 +10,7 @@ mod finding;
 mod gather_cluster;
 mod pull_cause;
 
+pub(crate) use checks::in_words;
 pub use checks::{run, summary};
 pub use facts::{
     ClusterFacts, ContextFacts, ContractFacts, EngineFacts, Facts, IdentityFacts, Known, LockFacts,

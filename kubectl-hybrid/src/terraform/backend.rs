@@ -15,7 +15,7 @@ use crate::project::config::BackendConfig;
 pub use locate::locate;
 
 /// Settings that change who reads or how, and that this tool leaves to Terraform.
-const LEFT_TO_TERRAFORM: [&str; 13] = [
+const LEFT_TO_TERRAFORM: [&str; 21] = [
     "access_key",
     "secret_key",
     "token",
@@ -29,6 +29,15 @@ const LEFT_TO_TERRAFORM: [&str; 13] = [
     "shared_credentials_file",
     "shared_credentials_files",
     "custom_ca_bundle",
+    "insecure",
+    "http_proxy",
+    "https_proxy",
+    "use_fips_endpoint",
+    "use_dualstack_endpoint",
+    "ec2_metadata_service_endpoint",
+    // Guards: whoever wrote them wants them asked.
+    "allowed_account_ids",
+    "forbidden_account_ids",
 ];
 
 /// Where the configuration of the backend was found.

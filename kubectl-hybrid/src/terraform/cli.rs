@@ -92,17 +92,25 @@ pub(super) async fn output(
             });
         }
     }
-    let args = ["output", "-json", "-no-color"];
-    let stdout = run(root, Some(workspace), &args).await?;
-    let outputs = first_json(&stdout).ok_or_else(|| CliError::NoJson {
-        command: typed(root, &args),
-    })?;
+    let outputs = outputs(root, workspace).await?;
     let others = outputs.keys().filter(|name| *name != OUTPUT).count();
     let value = outputs
         .get(OUTPUT)
         .and_then(|output| output.get("value"))
         .cloned();
     Ok((value, others))
+}
+
+/// All outputs of a workspace that exists, with their types. Some may be secret.
+pub async fn outputs(
+    root: &Root,
+    workspace: &Workspace,
+) -> Result<serde_json::Map<String, Value>, CliError> {
+    let args = ["output", "-json", "-no-color"];
+    let stdout = run(root, Some(workspace), &args).await?;
+    first_json(&stdout).ok_or_else(|| CliError::NoJson {
+        command: typed(root, &args),
+    })
 }
 
 /// The workspaces that Terraform lists.
@@ -153,9 +161,10 @@ async fn run(
         .env("TF_IN_AUTOMATION", "1")
         .env("TF_INPUT", "0")
         .env("CHECKPOINT_DISABLE", "1");
-    if let Some(data_dir) = &root.env().data_dir {
-        command.env("TF_DATA_DIR", data_dir);
-    }
+    match &root.env().data_dir {
+        Some(data_dir) => command.env("TF_DATA_DIR", data_dir),
+        None => command.env_remove("TF_DATA_DIR"),
+    };
     if let Some(workspace) = workspace {
         command.env("TF_WORKSPACE", workspace.as_str());
     }

@@ -131,21 +131,9 @@ impl Root {
         &self.env
     }
 
-    /// The program: the configuration's, else `HYBRID_TERRAFORM_BINARY`, else `terraform`, else
-    /// `tofu`, as found on `PATH`.
+    /// The program, see [`program`].
     pub fn binary(&self) -> Result<PathBuf, RootError> {
-        let path = self.env.path.as_deref();
-        let asked = self
-            .configured_binary
-            .clone()
-            .or_else(|| self.env.binary.as_ref().map(PathBuf::from));
-        if let Some(asked) = asked {
-            return find(&asked, path).ok_or(RootError::NoSuchBinary(asked));
-        }
-        ["terraform", "tofu"]
-            .into_iter()
-            .find_map(|name| find(Path::new(name), path))
-            .ok_or(RootError::NoBinary)
+        program(self.configured_binary.as_deref(), &self.env)
     }
 
     /// The name that a person would type for [`Self::binary`].
@@ -158,8 +146,21 @@ impl Root {
     }
 }
 
+/// The program: the configuration's, else `HYBRID_TERRAFORM_BINARY`, else `terraform`, else `tofu`,
+/// as found on `PATH`.
+pub fn program(configured: Option<&Path>, env: &TerraformEnv) -> Result<PathBuf, RootError> {
+    let path = env.path.as_deref();
+    if let Some(asked) = configured.or(env.binary.as_deref().map(Path::new)) {
+        return find(asked, path).ok_or_else(|| RootError::NoSuchBinary(asked.to_owned()));
+    }
+    ["terraform", "tofu"]
+        .into_iter()
+        .find_map(|name| find(Path::new(name), path))
+        .ok_or(RootError::NoBinary)
+}
+
 /// `.tofu` files are `OpenTofu`'s own.
-pub(super) fn is_configuration(name: &OsStr) -> bool {
+pub(crate) fn is_configuration(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
         [".tf", ".tf.json", ".tofu", ".tofu.json"]
             .iter()

@@ -1,5 +1,8 @@
 //! Workspaces: which one is selected, and which ones exist. Nothing here creates one.
 
+use std::io;
+use std::path::PathBuf;
+
 use aws_sdk_s3::error::SdkError;
 use ecr_hybrid::aws_error::AwsError;
 
@@ -23,6 +26,37 @@ pub fn current(root: &Root) -> Result<Workspace, BadWorkspace> {
     match selected.as_deref().map(str::trim) {
         Ok(name) if !name.is_empty() => Workspace::new(name),
         _ => Ok(Workspace::default_workspace()),
+    }
+}
+
+/// What `terraform workspace select` left in a data folder. Terraform changes it whenever it makes a
+/// workspace; with this it is put back.
+#[derive(Debug)]
+pub struct Selection {
+    file: PathBuf,
+    before: Option<Vec<u8>>,
+}
+
+impl Selection {
+    /// Remembers what is selected in the data folder of `root`.
+    #[must_use]
+    pub fn of(root: &Root) -> Self {
+        let file = root.data_dir().join("environment");
+        Self {
+            before: std::fs::read(&file).ok(),
+            file,
+        }
+    }
+
+    /// Selects what was selected.
+    pub fn restore(self) -> io::Result<()> {
+        match self.before {
+            Some(before) => std::fs::write(self.file, before),
+            None => match std::fs::remove_file(self.file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 }
 
@@ -78,5 +112,23 @@ mod tests {
         assert_eq!(current_with(None).unwrap().as_str(), "dev");
         assert_eq!(current_with(Some("prod")).unwrap().as_str(), "prod");
         assert!(current_with(Some("a/b")).is_err());
+    }
+
+    #[test]
+    fn the_selection_is_put_back_whether_there_was_one_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("main.tf"), "").unwrap();
+        std::fs::create_dir(dir.path().join(".terraform")).unwrap();
+        let root = Root::open(dir.path(), None, TerraformEnv::default()).unwrap();
+        let file = root.data_dir().join("environment");
+        let nothing = Selection::of(&root);
+        std::fs::write(&file, "new").unwrap();
+        nothing.restore().unwrap();
+        assert!(!file.exists());
+        std::fs::write(&file, "dev").unwrap();
+        let dev = Selection::of(&root);
+        std::fs::write(&file, "new").unwrap();
+        dev.restore().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "dev");
     }
 }

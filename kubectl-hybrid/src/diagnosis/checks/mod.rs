@@ -9,3 +9,4 @@ mod terraform;
 mod workloads;
 
 pub use run::{run, summary};
+pub(crate) use terraform::in_words;

@@ -5,9 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::diagnosis::catalogue::{TF003, TF010};
 use crate::diagnosis::facts::{Facts, Known, LockFacts};
 use crate::diagnosis::finding::{Finding, Fix, Severity};
-
-/// A plan or an apply of an ordinary size is over by then.
-const LONG: SignedDuration = SignedDuration::from_mins(15);
+use crate::terraform::lock::YOUNG;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -48,7 +46,7 @@ fn held(lock: &LockFacts, now: Timestamp) -> Finding {
     let age = lock.created.map(|created| now.duration_since(created));
     // An age that is not known is not taken for a short one.
     let severity = match age {
-        Some(age) if age < LONG => Severity::Warn,
+        Some(age) if age < YOUNG && !lock.holder_is_dead => Severity::Warn,
         _ => Severity::Error,
     };
     let since = age
@@ -67,6 +65,7 @@ fn held(lock: &LockFacts, now: Timestamp) -> Finding {
     .evidence("lock id", &lock.id)
     .evidence("place", &lock.place)
     .evidence("operation", &lock.operation)
+    .evidence("holder", &lock.holder)
     .evidence(
         "since",
         lock.created
@@ -83,7 +82,7 @@ fn held(lock: &LockFacts, now: Timestamp) -> Finding {
 }
 
 /// `3 min`, `2 h 5 min`, `4 d`.
-pub(super) fn in_words(age: SignedDuration) -> String {
+pub(crate) fn in_words(age: SignedDuration) -> String {
     let minutes = age.as_mins().max(0);
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
         (0, 0, 0) => "less than a minute".to_owned(),
@@ -107,8 +106,22 @@ mod tests {
             who: "ann@laptop".to_owned(),
             operation: "OperationTypeApply".to_owned(),
             created: created.map(|at| at.parse().unwrap()),
+            holder: "on another machine, laptop".to_owned(),
+            holder_is_dead: false,
         }]);
         facts
+    }
+
+    #[test]
+    fn the_lock_of_a_dead_holder_is_an_error_however_young() {
+        let mut facts = with_lock(Some("2026-11-23T09:59:00Z"));
+        if let Known::Known(locks) = &mut facts.locks {
+            locks[0].holder_is_dead = true;
+        }
+        assert_eq!(
+            lines(&check(&facts)),
+            ["HYB-TF010 error: ann@laptop holds the state's lock for 1 min"]
+        );
     }
 
     #[test]

@@ -292,12 +292,12 @@ const fn kind_of(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn sample() -> Value {
+    pub(in super::super) fn sample() -> Value {
         json!({
             "schema_version": 1,
             "project": "knowledge-repo", "environment": "dev", "workspace": "dev",
@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// The sample with one place changed; `null` at a key that is absent adds it.
-    fn with(pointer: &str, value: Value) -> Value {
+    pub(in super::super) fn with(pointer: &str, value: Value) -> Value {
         let mut output = sample();
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         let parent = output.pointer_mut(parent).unwrap().as_object_mut().unwrap();

@@ -213,6 +213,9 @@ mod tests {
             ("access_key", json!("AKIAEXAMPLESECRET")),
             ("sse_customer_key", json!("AKIAEXAMPLESECRET")),
             ("shared_credentials_files", json!(["AKIAEXAMPLESECRET"])),
+            ("allowed_account_ids", json!(["AKIAEXAMPLESECRET"])),
+            ("https_proxy", json!("http://AKIAEXAMPLESECRET@proxy")),
+            ("use_fips_endpoint", json!(true)),
             (
                 "assume_role",
                 json!({"role_arn": "r", "policy": "AKIAEXAMPLESECRET"}),

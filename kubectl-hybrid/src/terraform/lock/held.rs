@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::terraform::cache::hex;
 use crate::terraform::keys::StateAddress;
 
+/// A plan or an apply of an ordinary size is over by then: a younger lock may be at work.
+pub const YOUNG: SignedDuration = SignedDuration::from_mins(15);
+
 /// What Terraform writes about the holder of a lock.
 ///
 /// Every field may be missing: other versions and other tools write locks as well.
@@ -167,53 +170,6 @@ impl Held {
     }
 }
 
-/// What is wrong with the locks, beyond that there are some.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// Both places are in use, and one of them is free: the holder was killed between the two, or
-    /// is just taking or leaving them.
-    Half {
-        /// The lock's id.
-        id: String,
-    },
-    /// Both places are held by different locks.
-    Different {
-        /// The row's id.
-        dynamodb: String,
-        /// The file's id.
-        lock_file: String,
-    },
-    /// The lock says that it belongs to another state.
-    ForeignPath {
-        /// The lock's id.
-        id: String,
-        /// What it says.
-        path: String,
-    },
-    /// The content is no lock of Terraform's.
-    Unreadable {
-        /// The stand-in id.
-        id: String,
-        /// Where it is.
-        place: Place,
-    },
-    /// The lock is in a place that the backend does not use; it does not stop Terraform.
-    NotConfigured {
-        /// The lock's id.
-        id: String,
-        /// Where it is.
-        place: Place,
-    },
-    /// The table holds a digest for a state that does not exist.
-    DigestAlone,
-    /// Locked while there is no state: `terraform force-unlock` cannot release this, because
-    /// Terraform takes the lock before it loads a workspace that has no state.
-    NoState {
-        /// The lock's id.
-        id: String,
-    },
-}
-
 /// Both places of one state, read at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locks {
@@ -229,6 +185,8 @@ pub struct Locks {
     pub state_exists: Option<bool>,
     /// The digest row's value, when there is one.
     pub digest: Option<String>,
+    /// The hex MD5 of the state, when there is a digest to compare it with.
+    pub state_md5: Option<String>,
 }
 
 impl Locks {
@@ -251,107 +209,25 @@ impl Locks {
         ids
     }
 
-    /// What is wrong with them.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        match (&self.dynamodb, &self.lock_file) {
-            (Some(one), None) | (None, Some(one)) if self.uses_both => {
-                findings.push(Finding::Half {
-                    id: one.id().to_owned(),
-                });
-            }
-            (Some(row), Some(file)) if row.id() != file.id() => {
-                findings.push(Finding::Different {
-                    dynamodb: row.id().to_owned(),
-                    lock_file: file.id().to_owned(),
-                });
-            }
-            _ => {}
-        }
-        for held in self.held() {
-            let id = held.id().to_owned();
-            match &held.info {
-                Err(_) => {
-                    findings.push(Finding::Unreadable {
-                        id: id.clone(),
-                        place: held.place.clone(),
-                    });
-                }
-                Ok(info) if !info.path.is_empty() && !self.is_ours(&info.path) => {
-                    findings.push(Finding::ForeignPath {
-                        id: id.clone(),
-                        path: info.path.clone(),
-                    });
-                }
-                Ok(_) => {}
-            }
-            if !held.configured {
-                findings.push(Finding::NotConfigured {
-                    id,
-                    place: held.place.clone(),
-                });
-            }
-        }
-        if self.state_exists == Some(false) {
-            findings.extend(
-                self.ids()
-                    .into_iter()
-                    .map(|id| Finding::NoState { id: id.to_owned() }),
-            );
-            if self.digest.is_some() {
-                findings.push(Finding::DigestAlone);
-            }
-        }
-        findings
-    }
-
-    fn is_ours(&self, path: &str) -> bool {
+    pub(super) fn is_ours(&self, path: &str) -> bool {
         path == self.address.lock_id()
             || path == format!("{}/{}", self.address.bucket, self.address.lock_file_key())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const BODY: &str = r#"{"ID":"9729b6c7","Operation":"OperationTypeApply","Info":"","Who":"root@vm","Version":"1.11.4","Created":"2026-11-23T03:37:21.297445621Z","Path":"b/env:/dev/k"}"#;
+    pub(in super::super) const BODY: &str = r#"{"ID":"9729b6c7","Operation":"OperationTypeApply","Info":"","Who":"root@vm","Version":"1.11.4","Created":"2026-11-23T03:37:21.297445621Z","Path":"b/env:/dev/k"}"#;
 
-    fn row(content: &str) -> Held {
+    pub(in super::super) fn row(content: &str) -> Held {
         let place = Place::DynamoDb {
             table: "t".to_owned(),
             lock_id: "b/env:/dev/k".to_owned(),
         };
         let witness = Witness::Info(Some(content.to_owned()));
         Held::new(place, content.as_bytes(), true, witness)
-    }
-
-    fn file(content: &str) -> Held {
-        let place = Place::LockFile {
-            bucket: "b".to_owned(),
-            key: "env:/dev/k.tflock".to_owned(),
-        };
-        Held::new(
-            place,
-            content.as_bytes(),
-            true,
-            Witness::ETag("\"e\"".to_owned()),
-        )
-    }
-
-    fn locks(dynamodb: Option<Held>, lock_file: Option<Held>) -> Locks {
-        Locks {
-            address: StateAddress {
-                bucket: "b".to_owned(),
-                key: "env:/dev/k".to_owned(),
-            },
-            dynamodb,
-            lock_file,
-            uses_both: true,
-            state_exists: Some(true),
-            digest: None,
-        }
     }
 
     #[test]
@@ -381,67 +257,5 @@ mod tests {
         let (one, two) = (row("garbage"), row("{}"));
         assert!(one.id().starts_with("unreadable-") && two.id().starts_with("unreadable-"));
         assert_ne!(one.id(), two.id());
-        let findings = locks(Some(one.clone()), Some(file(BODY))).findings();
-        assert!(findings.contains(&Finding::Unreadable {
-            id: one.id().to_owned(),
-            place: one.place
-        }));
-    }
-
-    #[test]
-    fn the_constellation_is_told() {
-        assert!(locks(None, None).is_free());
-        let both = locks(Some(row(BODY)), Some(file(BODY)));
-        assert_eq!((both.findings(), both.ids()), (vec![], vec!["9729b6c7"]));
-        let half = locks(None, Some(file(BODY)));
-        assert_eq!(
-            half.findings(),
-            [Finding::Half {
-                id: "9729b6c7".to_owned()
-            }]
-        );
-        let other = BODY.replace("9729b6c7", "other");
-        let different = locks(Some(row(&other)), Some(file(BODY)));
-        assert_eq!(
-            different.findings(),
-            [Finding::Different {
-                dynamodb: "other".to_owned(),
-                lock_file: "9729b6c7".to_owned()
-            }]
-        );
-        let foreign = BODY.replace("env:/dev/k", "env:/prod/k");
-        let foreign = locks(Some(row(&foreign)), Some(file(&foreign)));
-        assert_eq!(foreign.findings().len(), 2);
-        assert!(
-            matches!(&foreign.findings()[0], Finding::ForeignPath { path, .. } if path == "b/env:/prod/k")
-        );
-    }
-
-    #[test]
-    fn a_lock_without_a_state_and_a_digest_alone_are_told() {
-        let mut locked = locks(Some(row(BODY)), Some(file(BODY)));
-        locked.state_exists = Some(false);
-        assert_eq!(
-            locked.findings(),
-            [Finding::NoState {
-                id: "9729b6c7".to_owned()
-            }]
-        );
-        let mut digest = locks(None, None);
-        digest.state_exists = Some(false);
-        digest.digest = Some("0b56".to_owned());
-        assert_eq!(digest.findings(), [Finding::DigestAlone]);
-    }
-
-    #[test]
-    fn a_lock_in_an_unused_place_is_told() {
-        let mut held = file(BODY);
-        held.configured = false;
-        let mut locks = locks(None, Some(held));
-        locks.uses_both = false;
-        assert!(matches!(
-            locks.findings()[..],
-            [Finding::NotConfigured { .. }]
-        ));
     }
 }

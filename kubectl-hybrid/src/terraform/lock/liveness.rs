@@ -1,11 +1,13 @@
 //! Whether the holder of a lock still lives, as far as this machine can tell.
 //!
 //! A lock names user and host, no process. On the holder's own host a Terraform process that works
-//! in the root folder is taken for the holder.
+//! in the root folder, or in another folder with the same state, is taken for the holder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::held::LockInfo;
+use super::processes::{self, Process, SameState};
+use crate::terraform::backend::S3Backend;
 
 /// What is known about the holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +16,12 @@ pub enum Liveness {
     OtherHost(String),
     /// It was taken on this host by another user.
     OtherUser(String),
-    /// A Terraform process works in the root folder.
+    /// A Terraform process works on this state.
     Alive {
         /// Its process id.
         pid: u32,
     },
-    /// It was taken here by this user, and no Terraform process works in the root folder.
+    /// It was taken here by this user, and no Terraform process works on this state.
     Dead,
     /// Not to be told, and why.
     Unknown(&'static str),
@@ -45,25 +47,26 @@ impl Here {
     }
 }
 
-/// A Terraform process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Process {
-    pid: u32,
-    /// `None` when the system does not say.
-    cwd: Option<PathBuf>,
-}
-
-/// Whether the holder of `lock` lives. `dir` is the root folder, when there is one.
+/// Whether the holder of `lock` lives. `dir` is the root folder, when there is one, and `backend`
+/// what the lock is of.
 #[must_use]
-pub fn of_holder(lock: &LockInfo, here: &Here, dir: Option<&Path>) -> Liveness {
-    judge(lock, here, dir, processes().as_deref())
+pub fn of_holder(
+    lock: &LockInfo,
+    here: &Here,
+    dir: Option<&Path>,
+    backend: &S3Backend,
+) -> Liveness {
+    judge(lock, here, dir, || {
+        processes::of_terraform(&backend.bucket, &backend.key)
+    })
 }
 
+/// The processes are looked for only when the holder is on this host.
 fn judge(
     lock: &LockInfo,
     here: &Here,
     dir: Option<&Path>,
-    processes: Option<&[Process]>,
+    processes: impl FnOnce() -> Option<Vec<Process>>,
 ) -> Liveness {
     let Some(host) = lock.host() else {
         return Liveness::Unknown("the lock names no host");
@@ -74,15 +77,13 @@ fn judge(
     if !host.eq_ignore_ascii_case(here_host) {
         return Liveness::OtherHost(host.to_owned());
     }
-    let Some(dir) = dir.and_then(|dir| dir.canonicalize().ok()) else {
-        return Liveness::Unknown("there is no Terraform folder to look for processes in");
+    let Some(processes) = processes() else {
+        return Liveness::Unknown("the processes of this host cannot be looked at");
     };
-    let Some(processes) = processes else {
-        return Liveness::Unknown("processes cannot be looked at on this system");
-    };
+    let dir = dir.and_then(|dir| dir.canonicalize().ok());
     if let Some(found) = processes
         .iter()
-        .find(|process| process.cwd.as_ref() == Some(&dir))
+        .find(|process| process.works_in(dir.as_deref()) || process.state == SameState::Yes)
     {
         return Liveness::Alive { pid: found.pid };
     }
@@ -91,77 +92,37 @@ fn judge(
         (Some(_), Some(_)) => {}
         _ => return Liveness::Unknown("the user is not known"),
     }
-    if processes.iter().any(|process| process.cwd.is_none()) {
-        return Liveness::Unknown("a Terraform process runs in a folder that cannot be seen");
+    if processes
+        .iter()
+        .any(|process| process.state == SameState::Unknown)
+    {
+        return Liveness::Unknown("a Terraform process runs here, and its state cannot be seen");
     }
     Liveness::Dead
 }
 
-#[cfg(target_os = "linux")]
-fn processes() -> Option<Vec<Process>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").ok()? {
-        let Ok(entry) = entry else { continue };
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // A process that ends meanwhile is simply not there.
-        let Ok(name) = std::fs::read_to_string(entry.path().join("comm")) else {
-            continue;
-        };
-        if !matches!(name.trim_end(), "terraform" | "tofu") || is_zombie(&entry.path()) {
-            continue;
-        }
-        found.push(Process {
-            pid,
-            cwd: std::fs::read_link(entry.path().join("cwd")).ok(),
-        });
-    }
-    Some(found)
-}
-
-/// A killed process stays in the table until its parent asks for it.
-#[cfg(target_os = "linux")]
-fn is_zombie(process: &Path) -> bool {
-    std::fs::read_to_string(process.join("status"))
-        .is_ok_and(|status| status.lines().any(|line| line.starts_with("State:\tZ")))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn processes() -> Option<Vec<Process>> {
-    None
-}
-
-#[cfg(target_os = "linux")]
+/// Go's `os.Hostname`, which Terraform writes.
+#[cfg(unix)]
 fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    let names = rustix::system::uname();
+    let name = names.nodename().to_str().ok()?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Windows sets `COMPUTERNAME`; a shell may export `HOSTNAME`.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 fn host_name() -> Option<String> {
-    ["COMPUTERNAME", "HOSTNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
+    std::env::var("COMPUTERNAME")
+        .ok()
         .filter(|name| !name.is_empty())
 }
 
 /// Terraform looks the user up in the system; the environment may have been cleaned.
 #[cfg(unix)]
 fn user_name() -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let uid = std::fs::metadata("/proc/self")
-        .ok()
-        .map(|metadata| metadata.uid().to_string());
+    let uid = rustix::process::getuid().as_raw().to_string();
     let known = std::fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|users| {
-            let uid = uid?;
             let line = users
                 .lines()
                 .find(|line| line.split(':').nth(2) == Some(&uid))?;
@@ -186,6 +147,8 @@ fn user_name() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn lock(who: &str) -> LockInfo {
@@ -200,57 +163,55 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_judged_by_host_folder_and_user() {
+    fn the_holder_is_judged_by_host_folder_state_and_user() {
         let dir = tempfile::tempdir().unwrap();
+        let process = |pid, cwd: Option<PathBuf>, state| Process { pid, cwd, state };
         let root = dir.path().canonicalize().unwrap();
-        let in_root = Process {
-            pid: 7,
-            cwd: Some(root.clone()),
-        };
-        let elsewhere = Process {
-            pid: 8,
-            cwd: Some(root.join("other")),
-        };
-        let hidden = Process { pid: 9, cwd: None };
-        let judged = |who: &str, processes: &[Process]| {
-            judge(&lock(who), &here(), Some(dir.path()), Some(processes))
+        let in_root = process(7, Some(root.clone()), SameState::Unknown);
+        let other_state = process(8, Some(root.join("other")), SameState::No);
+        let other_clone = process(9, Some(root.join("clone")), SameState::Yes);
+        let hidden = process(10, None, SameState::Unknown);
+        let judged = |who: &str, processes: &[&Process]| {
+            judge(&lock(who), &here(), Some(dir.path()), || {
+                Some(processes.iter().copied().cloned().collect())
+            })
         };
         assert_eq!(
             judged("ann@other", &[]),
             Liveness::OtherHost("other".to_owned())
         );
         assert_eq!(judged("ann@VM", &[]), Liveness::Dead);
+        assert_eq!(judged("ann@vm", &[&other_state]), Liveness::Dead);
         assert_eq!(
-            judged("ann@vm", std::slice::from_ref(&elsewhere)),
-            Liveness::Dead
-        );
-        assert_eq!(
-            judged("ann@vm", &[elsewhere.clone(), in_root.clone()]),
+            judged("ann@vm", &[&other_state, &in_root]),
             Liveness::Alive { pid: 7 }
         );
-        assert_eq!(judged("bob@vm", &[in_root]), Liveness::Alive { pid: 7 });
         assert_eq!(
-            judged("bob@vm", &[elsewhere]),
+            judged("ann@vm", &[&other_clone]),
+            Liveness::Alive { pid: 9 }
+        );
+        assert_eq!(judged("bob@vm", &[&in_root]), Liveness::Alive { pid: 7 });
+        assert_eq!(
+            judged("bob@vm", &[&other_state]),
             Liveness::OtherUser("bob".to_owned())
         );
-        assert!(matches!(judged("ann@vm", &[hidden]), Liveness::Unknown(_)));
+        assert!(matches!(judged("ann@vm", &[&hidden]), Liveness::Unknown(_)));
         assert!(matches!(judged("", &[]), Liveness::Unknown(_)));
+        // Without a Terraform folder the state alone tells.
+        assert_eq!(
+            judge(&lock("ann@vm"), &here(), None, || Some(vec![])),
+            Liveness::Dead
+        );
         assert!(matches!(
-            judge(&lock("ann@vm"), &here(), None, Some(&[])),
-            Liveness::Unknown(_)
-        ));
-        assert!(matches!(
-            judge(&lock("ann@vm"), &here(), Some(dir.path()), None),
+            judge(&lock("ann@vm"), &here(), Some(dir.path()), || None),
             Liveness::Unknown(_)
         ));
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn this_host_and_user_are_known() {
         let here = Here::of_process();
         assert!(here.host.is_some_and(|host| !host.is_empty()));
         assert!(here.user.is_some_and(|user| !user.is_empty()));
-        assert!(processes().is_some());
     }
 }

@@ -3,12 +3,19 @@
 //! Terraform keeps locks in one place or in two: a row in a `DynamoDB` table and a lock file beside
 //! the state. It takes the file first. A lock has no process id, no heartbeat and no end.
 
+mod digest;
+mod finding;
+mod force_unlock;
 mod held;
 mod liveness;
+mod processes;
 mod read;
 mod release;
 
-pub use held::{Finding, Held, LockInfo, Locks, Place, Unreadable};
+pub use digest::{Repair, Repaired, repair};
+pub use finding::Finding;
+pub use force_unlock::{ForceUnlock, Shell};
+pub use held::{Held, LockInfo, Locks, Place, Unreadable, YOUNG};
 pub use liveness::{Here, Liveness, of_holder};
 pub use read::{LocksError, open, read};
-pub use release::{ForceUnlock, Outcome, Released, release};
+pub use release::{Outcome, Released, release};

@@ -3,11 +3,13 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use ecr_hybrid::aws_error::{AwsError, Cause};
+use md5::{Digest as _, Md5};
 
 use super::held::{Held, Locks, Place, Witness};
 use crate::project::config::BackendConfig;
 use crate::terraform::access::{Access, LoadAws};
 use crate::terraform::backend::{self, Backend, BackendError, S3Backend};
+use crate::terraform::cache::hex;
 use crate::terraform::keys::{StateAddress, Workspace};
 use crate::terraform::root::Root;
 
@@ -68,11 +70,11 @@ pub async fn read(
     workspace: &Workspace,
 ) -> Result<Locks, LocksError> {
     let address = backend.address(workspace);
-    let (row, file, digest, state_exists) = tokio::join!(
+    let (row, file, digest, state) = tokio::join!(
         Box::pin(lock_row(access, backend, &address)),
         Box::pin(lock_file(access, backend, &address)),
         Box::pin(row(access, backend, address.digest_id())),
-        Box::pin(exists(access, &address)),
+        Box::pin(state(access, backend, &address)),
     );
     let lock_file = match file {
         Err(_) if !backend.use_lockfile => None,
@@ -82,7 +84,8 @@ pub async fn read(
         dynamodb: row.map_err(|error| LocksError::Aws(Box::new(error)))?,
         lock_file,
         uses_both: backend.lock_table.is_some() && backend.use_lockfile,
-        state_exists,
+        state_exists: state.exists,
+        state_md5: state.md5,
         // Whether there is a digest is a side fact: it must not hide a lock.
         digest: digest
             .ok()
@@ -176,18 +179,48 @@ pub(super) async fn lock_file(
     )))
 }
 
-/// `None` when the question was refused.
-async fn exists(access: &Access, address: &StateAddress) -> Option<bool> {
-    match access
-        .s3
-        .head_object()
-        .bucket(&address.bucket)
-        .key(&address.key)
-        .send()
-        .await
-    {
-        Ok(_) => Some(true),
-        Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Some(false),
-        Err(_) => None,
+/// The state object, as far as it concerns the locks.
+#[derive(Default)]
+struct StateObject {
+    /// `None` when the question was refused.
+    exists: Option<bool>,
+    /// Of its bytes, where there may be a digest to compare it with.
+    md5: Option<String>,
+}
+
+async fn state(access: &Access, backend: &S3Backend, address: &StateAddress) -> StateObject {
+    let (bucket, key) = (&address.bucket, &address.key);
+    let unseen = |error_status: Option<u16>| StateObject {
+        exists: (error_status == Some(404)).then_some(false),
+        md5: None,
+    };
+    // A customer's key is not given to this tool; the head of the object needs it as well.
+    if backend.lock_table.is_none() {
+        let head = access.s3.head_object().bucket(bucket).key(key).send().await;
+        return match head {
+            Ok(_) => StateObject {
+                exists: Some(true),
+                md5: None,
+            },
+            Err(error) => unseen(status(&error)),
+        };
     }
+    match access.s3.get_object().bucket(bucket).key(key).send().await {
+        Ok(object) => StateObject {
+            exists: Some(true),
+            md5: object
+                .body
+                .collect()
+                .await
+                .ok()
+                .map(|body| hex(&Md5::digest(body.to_vec()))),
+        },
+        Err(error) => unseen(status(&error)),
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
 }

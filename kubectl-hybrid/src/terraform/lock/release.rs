@@ -3,9 +3,6 @@
 //! Terraform's own `force-unlock` reads and then deletes, so it can remove the lock of someone who
 //! came in between. It also fails on a half lock and on a lock without a state.
 
-use std::fmt;
-use std::path::Path;
-
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::error::SdkError;
@@ -15,7 +12,6 @@ use super::held::{Held, Locks, Place, Witness};
 use super::read;
 use crate::terraform::access::Access;
 use crate::terraform::backend::S3Backend;
-use crate::terraform::keys::Workspace;
 
 /// What became of the lock in one place.
 #[derive(Debug)]
@@ -169,75 +165,5 @@ async fn delete_file(
             Ok(false)
         }
         Err(error) => Err(AwsError::from_sdk(doing(), &error)),
-    }
-}
-
-/// The command that does nearly the same with Terraform alone.
-///
-/// Shown as text. It fails where the lock has no state, and on a half lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForceUnlock<'a> {
-    /// `terraform` or `tofu`.
-    pub program: &'a str,
-    /// The root folder.
-    pub dir: &'a Path,
-    /// The workspace; it exists when its state does.
-    pub workspace: &'a Workspace,
-    /// The lock's id.
-    pub id: &'a str,
-}
-
-impl fmt::Display for ForceUnlock<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.workspace.is_default() {
-            write!(f, "TF_WORKSPACE={} ", quoted(self.workspace.as_str()))?;
-        }
-        let chdir = format!("-chdir={}", self.dir.display());
-        write!(
-            f,
-            "{} {} force-unlock {}",
-            self.program,
-            quoted(&chdir),
-            quoted(self.id)
-        )
-    }
-}
-
-/// For a POSIX shell; what needs no quotes stays as it is.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+\\".contains(c);
-    let plain = |c: char| plain(c) && (c != '\\' || cfg!(windows));
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_can_be_pasted() {
-        let dev = Workspace::new("dev").unwrap();
-        let text = |dir: &str, workspace: &Workspace| {
-            let dir = Path::new(dir);
-            ForceUnlock {
-                program: "tofu",
-                dir,
-                workspace,
-                id: "9729b6c7-55cb",
-            }
-            .to_string()
-        };
-        assert_eq!(
-            text("infra/terraform", &dev),
-            "TF_WORKSPACE=dev tofu -chdir=infra/terraform force-unlock 9729b6c7-55cb"
-        );
-        assert_eq!(
-            text("my infra's", &Workspace::default_workspace()),
-            r"tofu '-chdir=my infra'\''s' force-unlock 9729b6c7-55cb"
-        );
     }
 }

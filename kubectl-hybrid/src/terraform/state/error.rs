@@ -117,7 +117,8 @@ impl StateError {
             Self::WrongRegion { actual: None, .. } => "Correct the backend's region.".to_owned(),
             Self::Aws(error) => return error.hint(),
             Self::WrongDigest { .. } => "If no Terraform run is under way, the state was changed \
-                by hand, restored, or written without the lock table."
+                by hand, restored, or written without the lock table. If it is the right one: \
+                kubectl hybrid unlock --repair-digest"
                 .to_owned(),
             Self::Empty(_) | Self::NotAState { .. } => {
                 "Restore an earlier version of the object, or check the backend's key.".to_owned()

@@ -14,6 +14,7 @@ mod memory;
 mod process;
 mod sample;
 mod table;
+mod terraform;
 mod verb;
 
 pub use error::BenchError;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::deploy::Deploys;
 use super::helper::Helpers;
+use super::terraform::Reads;
 use super::{BenchError, figure, table};
 use crate::package;
 use crate::sandbox::report::Report;
@@ -21,6 +22,8 @@ pub enum Subject {
     Helper,
     /// The deploy of the example
     Deploy,
+    /// What is read of the Terraform state
+    Terraform,
 }
 
 /// Options of `bench`.
@@ -35,6 +38,9 @@ pub struct Options {
     /// Deploys per contender
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     deploy_runs: u32,
+    /// Reads of the Terraform state per contender
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    terraform_runs: u32,
     /// Folder with release binaries; without it they are built
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
@@ -83,6 +89,7 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
     command
         .arg(format!("--helper-runs={}", options.helper_runs))
         .arg(format!("--deploy-runs={}", options.deploy_runs))
+        .arg(format!("--terraform-runs={}", options.terraform_runs))
         .arg("--binaries")
         .arg(&binaries)
         .arg("--peer")
@@ -133,6 +140,11 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
         rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
         // It is short: many runs cost little.
         rows.push(report.step("status measured", || deploys.status_row(4 * runs))?);
+    }
+    if wants(Subject::Terraform) {
+        let reads = Reads::new(&binaries, &options.example)?;
+        let runs = options.options.terraform_runs as usize;
+        rows.extend(report.step("reads of the state measured", || reads.rows(runs))?);
     }
     let mut text = table::render(&rows);
     if !figures.is_empty() {

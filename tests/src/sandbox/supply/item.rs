@@ -35,6 +35,8 @@ pub enum Item {
     Kubectl,
     /// terraform.
     Terraform,
+    /// `tofu`, of OpenTofu.
+    OpenTofu,
     /// The AWS command line.
     AwsCli,
     /// `moto_server`, the emulator of the AWS APIs.
@@ -90,6 +92,7 @@ impl Item {
             Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
             Self::Terraform => "terraform",
+            Self::OpenTofu => "tofu",
             Self::AwsCli => "aws",
             Self::Moto => "moto",
             Self::Iptables => "iptables",

@@ -101,6 +101,10 @@ pub(super) fn of(item: Item) -> Origin {
             program: Some(program("terraform", &["version"], Takes::AtLeast("1.11"))),
             make: Make::ByHand("Install Terraform 1.11 or newer and put `terraform` on PATH."),
         },
+        Item::OpenTofu => Origin {
+            program: Some(program("tofu", &["version"], Takes::AtLeast("1.11"))),
+            make: Make::Go(&recipes::OPENTOFU, "tofu"),
+        },
         Item::AwsCli => Origin {
             program: Some(program("aws", VERSION, Takes::Any)),
             make: Make::Python(&python::AWS_CLI),

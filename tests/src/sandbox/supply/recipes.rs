@@ -112,6 +112,22 @@ pub(super) static ECR_LOGIN: Recipe = Recipe {
     )],
 };
 
+/// OpenTofu, for the tests that read what it wrote.
+pub(super) static OPENTOFU: Recipe = Recipe {
+    name: "opentofu",
+    module: "github.com/opentofu/opentofu",
+    version: "1.12.6",
+    replaces: &[(
+        "github.com/hashicorp/hcl/v2",
+        "github.com/opentofu/hcl/v2",
+        "2.20.2-0.20251021132045-587d123c2828",
+    )],
+    pinned: None,
+    // Unstamped it calls itself a development version.
+    stamps: &[("github.com/opentofu/opentofu/version.dev", "no")],
+    programs: &[("github.com/opentofu/opentofu/cmd/tofu", "tofu")],
+};
+
 /// The kubernetes provider 3.2.1, for a network without the public Terraform registry. Its module
 /// has no major version in its path, so that Go knows it after 1.13 by its commits alone: this is
 /// the release with a dependency newer. The file's place makes the build's folder a filesystem

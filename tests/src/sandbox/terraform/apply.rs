@@ -11,7 +11,7 @@ use crate::sandbox::report::Report;
 /// All of bootstrap that the emulator can take. It ignores the condition of the policy that allows
 /// TLS alone, so that this would deny everything, and it drops a part of the life cycle, for which
 /// the provider would wait three minutes. The region is named because outputs need it.
-const BOOTSTRAP_TARGETS: [&str; 6] = [
+pub const BOOTSTRAP_TARGETS: [&str; 6] = [
     "-target=aws_s3_bucket_versioning.state",
     "-target=aws_s3_bucket_server_side_encryption_configuration.state",
     "-target=aws_s3_bucket_public_access_block.state",

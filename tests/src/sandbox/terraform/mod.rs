@@ -13,7 +13,7 @@ mod run;
 mod settings;
 mod stuck_lock;
 
-pub use apply::{Applied, apply, plan_is_empty};
+pub use apply::{Applied, BOOTSTRAP_TARGETS, apply, plan_is_empty};
 pub use error::TerraformError;
 pub use settings::Settings;
 pub use stuck_lock::{LeftLock, leave_lock};

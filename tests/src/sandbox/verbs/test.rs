@@ -29,11 +29,17 @@ const ROOMS: [&str; 4] = [
     "terraform_real",
 ];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
-const WHOLE: [(&str, &str); 4] = [
+const WHOLE: [(&str, &str); 5] = [
+    ("init", "init"),
     ("terraform configuration", "terraform_configuration"),
     ("end to end", "end_to_end"),
     ("roll-out", "roll_out"),
     ("the sandbox heals", "sandbox_heals"),
+];
+/// The tests of the room that need OpenTofu.
+const TOFU: [&str; 2] = [
+    "tofu::the_state_and_opentofu_say_the_same",
+    "tofu::an_encrypted_state_is_left_to_opentofu",
 ];
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
@@ -125,17 +131,26 @@ impl Run<'_> {
             }
         }
         self.cargo_step("tests that need no sandbox", plain, &[]);
+        let tofu = self.tofu();
         for room in ROOMS {
             let mut command = self.real(&["--test", room]);
+            if let Ok(tofu) = &tofu {
+                command.env("HYBRID_TEST_TOFU", tofu);
+            }
             // Their Terraform folders are their own.
             command.env_remove("TF_DATA_DIR");
             // One after the other where a room shares its connections between the tests' runtimes.
-            let of_the_tests: &[&str] = if room == "terraform_real" {
-                &["--ignored", "--test-threads=1"]
-            } else {
-                &["--ignored"]
+            let of_the_tests: &[&str] = match (room, &tofu) {
+                ("terraform_real", Ok(_)) => &["--ignored", "--test-threads=1"],
+                ("terraform_real", Err(_)) => &["--ignored", "--test-threads=1", "--skip=tofu::"],
+                _ => &["--ignored"],
             };
             self.cargo_step(room, command, of_the_tests);
+        }
+        if let Err(reason) = &tofu {
+            for name in TOFU {
+                self.tally.skip("terraform_real", name, reason);
+            }
         }
         let front: &[&str] = if self.filters.is_empty() {
             &["--ignored", "front::tests::real"]
@@ -161,6 +176,13 @@ impl Run<'_> {
         }
         let command = self.real(&["--test", "clients"]);
         self.cargo_step("clients", command, &of_the_tests);
+    }
+
+    /// OpenTofu, or why its tests are passed over.
+    fn tofu(&self) -> Result<PathBuf, String> {
+        supply::ensure(Item::OpenTofu, self.layout.cache(), self.report)
+            .map(|part| part.path)
+            .map_err(|error| format!("OpenTofu cannot be had: {error}"))
     }
 
     /// Tests on real parts. Of the whole workspace, since a package alone is built anew.
