@@ -71,7 +71,7 @@ fn terraform(
 ) -> Result<(), TerraformError> {
     let (root, bootstrap) = (&settings.root, &settings.bootstrap());
     report.step("state bucket and lock table", || {
-        succeed(settings, bootstrap, &["init", "-no-color"])?;
+        succeed(settings, bootstrap, &["init", "-no-color", "-upgrade"])?;
         let mut arguments = vec!["apply", "-no-color", "-auto-approve"];
         arguments.extend(BOOTSTRAP_TARGETS);
         succeed(settings, bootstrap, &arguments)?;
@@ -86,6 +86,8 @@ fn terraform(
                 "init",
                 "-no-color",
                 "-reconfigure",
+                // The mirror says which versions there are; a state folder may be older than it.
+                "-upgrade",
                 "-backend-config=backend.hcl",
             ],
         )?;

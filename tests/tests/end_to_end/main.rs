@@ -5,6 +5,8 @@
 
 #![cfg(test)]
 
+mod bad_input;
+#[path = "../deployed/mod.rs"]
 mod deployed;
 
 use std::fs;
@@ -274,52 +276,6 @@ fn no_token_is_in_state_config_or_logs() {
     let builds = variable("HOME").join(".cache/kubectl-hybrid/logs");
     assert!(builds.join("knowledge-repo/web-push.log").is_file());
     assert_folder_without(&secrets, &builds);
-}
-
-#[test]
-#[ignore = "needs the sandbox"]
-fn bad_input_is_one_sentence() {
-    let project = Project::deployed();
-    let before = written();
-    let cases: [(&[&str], i32, &str); 3] = [
-        (&["deploy", "--workspace=nowhere"], 2, "`nowhere`"),
-        (&["deploy", "nothing"], 2, "`nothing`"),
-        (&["deploy", "--context=nobody"], 2, "`nobody`"),
-    ];
-    for (arguments, code, names) in cases {
-        let sentence = project.hybrid(arguments).fails(code);
-        assert!(sentence.contains(names), "{arguments:?}: {sentence}");
-    }
-
-    // Without a change Docker is not asked at all.
-    project.change_web();
-    let socket = format!("unix://{}", project.path("dead.sock").display());
-    let mut command = project.command(&["deploy"]);
-    command.env("DOCKER_HOST", &socket);
-    let sentence = Said::of(&mut command).fails(6);
-    assert!(sentence.contains(&socket), "{sentence}");
-
-    fs::write(
-        project.path("web/Dockerfile"),
-        "FROM busybox:1.36\nRUN exit 3\n",
-    )
-    .unwrap();
-    let sentence = project.hybrid(&["deploy"]).fails(6);
-    assert!(sentence.contains("web"), "{sentence}");
-
-    fs::write(
-        project.path("hybrid.toml"),
-        "project = \"knowledge-repo\"\nworkspace = = 3\n",
-    )
-    .unwrap();
-    let sentence = project.hybrid(&["deploy"]).fails(2);
-    assert!(sentence.contains("hybrid.toml:2:13: "), "{sentence}");
-
-    fs::remove_file(project.path("hybrid.toml")).unwrap();
-    let sentence = project.hybrid(&["deploy"]).fails(2);
-    assert!(sentence.contains("no hybrid.toml"), "{sentence}");
-
-    assert_eq!(written(), before);
 }
 
 /// Releases what a failed test would leave locked.
