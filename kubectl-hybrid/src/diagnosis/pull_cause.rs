@@ -290,8 +290,8 @@ fn from_secret(
         PullFault::Expired => PullCause::new(
             "the registry calls the token expired, though the secret holds a newer one",
             Fix::command(
-                "refresh it, and make the stuck pods anew",
-                "kubectl hybrid regcred sync",
+                "take a new token, and make the stuck pods anew",
+                "kubectl hybrid regcred sync --force",
             ),
         ),
         PullFault::NoCredentials
@@ -303,8 +303,9 @@ fn from_secret(
                 fault.sentence()
             ),
             Fix::command(
-                "make the stuck pods anew; if they fail again, that identity may not pull",
-                "kubectl hybrid regcred sync",
+                "take a new token, and make the stuck pods anew; if they fail again, that identity \
+                 may not pull",
+                "kubectl hybrid regcred sync --force",
             ),
         ),
         _ => return None,

@@ -98,7 +98,7 @@ fn pod_hint(trouble: &Trouble, namespace: &str) -> String {
     let pod = &trouble.pod;
     match &trouble.cause {
         Cause::Pull { fault } if fault.is_about_credentials() => {
-            "refresh the pull secret with `kubectl hybrid regcred sync`, or see the evidence with \
+            "refresh the pull secret with `kubectl hybrid regcred sync --force`, or see the evidence with \
              `kubectl hybrid doctor`"
                 .to_owned()
         }
