@@ -4,7 +4,13 @@ use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_dynamodb::config::Builder as DynamoDbConfig;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{Builder as S3Config, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use ecr_hybrid::aws_error::AwsError;
+use ecr_hybrid::aws_files::AwsFiles;
+use ecr_hybrid::environment::Environment;
+use ecr_hybrid::identity::Identity;
 use futures::future::BoxFuture;
 
 use super::backend::S3Backend;
@@ -30,6 +36,8 @@ pub struct Access {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The endpoint for S3 when it is not AWS's own.
     pub(super) endpoint: Option<String>,
+    /// The profile that the backend names; else the environment's counts.
+    profile: Option<String>,
 }
 
 impl Access {
@@ -75,6 +83,30 @@ impl Access {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             endpoint,
+            profile: backend.profile.clone(),
+        }
+    }
+
+    /// A failed call, in the light of the identity that made it: only that tells which login has
+    /// expired. `doing` completes "Cannot …".
+    pub(super) fn failure<E>(
+        &self,
+        doing: impl Into<String>,
+        error: &SdkError<E, HttpResponse>,
+    ) -> AwsError
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let error = AwsError::from_sdk(doing, error);
+        let environment = Environment::of_process();
+        let files = AwsFiles::read(&environment);
+        let identity = match &self.profile {
+            Some(profile) => Identity::of_profile(&environment, &files, profile),
+            None => Identity::resolve_with(&environment, &files),
+        };
+        match identity {
+            Ok(identity) => error.with_identity(&identity),
+            Err(_) => error,
         }
     }
 }

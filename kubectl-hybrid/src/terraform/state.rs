@@ -248,7 +248,7 @@ async fn get_object(
             return Err(explain(
                 backend,
                 workspace,
-                AwsError::from_sdk(doing(), &error),
+                access.failure(doing(), &error),
                 &error,
             ));
         }
@@ -315,7 +315,7 @@ async fn get_digest(
         .send()
         .await
         .map_err(|error| {
-            AwsError::from_sdk(
+            access.failure(
                 format!("read the state's digest in table `{table}`"),
                 &error,
             )

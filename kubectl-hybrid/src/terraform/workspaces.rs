@@ -75,7 +75,7 @@ pub async fn list(access: &Access, backend: &S3Backend) -> Result<Vec<Workspace>
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error: SdkError<_, _>| {
-            AwsError::from_sdk(
+            access.failure(
                 format!("list the workspaces in s3://{}", backend.bucket),
                 &error,
             )

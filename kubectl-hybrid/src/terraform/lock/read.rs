@@ -138,7 +138,7 @@ async fn row(access: &Access, backend: &S3Backend, id: String) -> Result<Option<
         .consistent_read(true)
         .send()
         .await
-        .map_err(|error| AwsError::from_sdk(format!("read the lock in table `{table}`"), &error))?;
+        .map_err(|error| access.failure(format!("read the lock in table `{table}`"), &error))?;
     Ok(answer.item)
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn lock_file(
         Err(SdkError::ServiceError(error)) if error.err().code() == Some("NoSuchKey") => {
             return Ok(None);
         }
-        Err(error) => return Err(AwsError::from_sdk(doing, &error)),
+        Err(error) => return Err(access.failure(doing, &error)),
     };
     let etag = object.e_tag.clone().unwrap_or_default();
     let body = object

@@ -122,10 +122,7 @@ async fn delete_row(
         {
             Ok(false)
         }
-        Err(error) => Err(AwsError::from_sdk(
-            format!("release the lock in table `{table}`"),
-            &error,
-        )),
+        Err(error) => Err(access.failure(format!("release the lock in table `{table}`"), &error)),
     }
 }
 
@@ -164,6 +161,6 @@ async fn delete_file(
         {
             Ok(false)
         }
-        Err(error) => Err(AwsError::from_sdk(doing(), &error)),
+        Err(error) => Err(access.failure(doing(), &error)),
     }
 }
