@@ -29,11 +29,12 @@ const ROOMS: [&str; 4] = [
     "terraform_real",
 ];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
-const WHOLE: [(&str, &str); 5] = [
+const WHOLE: [(&str, &str); 6] = [
     ("init", "init"),
     ("terraform configuration", "terraform_configuration"),
     ("end to end", "end_to_end"),
     ("roll-out", "roll_out"),
+    ("regcred", "regcred_real"),
     ("the sandbox heals", "sandbox_heals"),
 ];
 /// The tests of the room that need OpenTofu.
