@@ -13,7 +13,7 @@ use super::{BenchError, figure, table};
 use crate::package;
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::{self, Item};
-use crate::sandbox::{Layout, SandboxError};
+use crate::sandbox::{Layout, SandboxError, verbs};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,6 +61,9 @@ pub struct Measure {
 
 /// Builds both sides and measures inside the running sandbox; the table goes to stdout.
 pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, BenchError> {
+    // Before anything is built: a build may put another program in this one's place.
+    let program = env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
+    verbs::up(layout, report)?;
     let peer =
         supply::ensure(Item::EcrLogin, layout.cache(), report).map_err(SandboxError::from)?;
     let keyctl =
@@ -71,7 +74,6 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
             package::build(&package::target_folder()?)
         })?,
     };
-    let program = env::current_exe().map_err(|source| SandboxError::OwnPath { source })?;
     let mut command = Command::new(&program);
     command.arg("exec").arg("--");
     // Outside a session of its own a process may have no keyring that it can search.
