@@ -1,6 +1,5 @@
 //! The cluster: client, guard, pull secret, workloads and roll-outs.
 
-mod away;
 pub mod changes;
 pub mod client;
 pub mod error;

@@ -8,7 +8,7 @@ use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
 use super::memory::Memory;
 use super::progress::{Verdict, verdict};
-use crate::cluster::away::AWAY_PATIENCE;
+use crate::cluster::patience::PATIENCE;
 use crate::cluster::trouble::{Cause, Trouble, troubles};
 use crate::cluster::workload::{self, ContainerPin, Counts, WorkloadRef, WorkloadState};
 use crate::cluster::{Cluster, ClusterError, NamespaceState, pods};
@@ -118,7 +118,7 @@ pub async fn wait(
                 // A server that comes back knows its permissions a moment later.
                 let may_pass = error.may_pass()
                     || (!is_news && matches!(error, ClusterError::Forbidden { .. }));
-                if !may_pass || since.elapsed() >= AWAY_PATIENCE {
+                if !may_pass || since.elapsed() >= PATIENCE {
                     return Err(error);
                 }
                 if is_news {
@@ -561,7 +561,7 @@ mod tests {
             matches!(error, ClusterError::Api { code: 500, .. }),
             "{error}"
         );
-        assert!(started.elapsed() >= AWAY_PATIENCE);
+        assert!(started.elapsed() >= PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]

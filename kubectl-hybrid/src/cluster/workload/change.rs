@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::object::{self, WorkloadRef};
 use super::state::WorkloadState;
-use crate::cluster::away::Away;
+use crate::cluster::patience::{Passing, patiently};
 use crate::cluster::{Cluster, ClusterError, keyring};
 
 const MAX_ATTEMPTS: u32 = 5;
@@ -112,6 +112,16 @@ impl WorkloadError {
     }
 }
 
+impl Passing for WorkloadError {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.is_passing())
+    }
+
+    fn follows_a_restart(&self) -> bool {
+        matches!(self, Self::Cluster(error) if error.follows_a_restart())
+    }
+}
+
 /// Which containers would change.
 ///
 /// # Errors
@@ -158,16 +168,24 @@ pub async fn pin(
     pins: &[ContainerPin],
     change_cause: &str,
 ) -> Result<Pinned, WorkloadError> {
+    // The version makes it safe to try again, whether or not the patch got through.
+    patiently(|| pin_once(cluster, workload, pins, change_cause)).await
+}
+
+async fn pin_once(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    pins: &[ContainerPin],
+    change_cause: &str,
+) -> Result<Pinned, WorkloadError> {
     let action = || {
         format!(
             "pin the image of {workload} in namespace `{}`",
             workload.namespace
         )
     };
-    let mut away = Away::default();
-    let mut conflicts = 0;
-    loop {
-        let state = existing(cluster, workload, &mut away).await?;
+    for _ in 0..MAX_ATTEMPTS {
+        let state = existing(cluster, workload).await?;
         let plan = plan_pin(&state, pins)?;
         if plan.changes.is_empty() {
             return Ok(Pinned {
@@ -183,20 +201,15 @@ pub async fn pin(
                     state,
                 });
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                conflicts += 1;
-                if conflicts == MAX_ATTEMPTS {
-                    return Err(ClusterError::Conflict {
-                        action: action(),
-                        attempts: MAX_ATTEMPTS,
-                    }
-                    .into());
-                }
-            }
-            // The version makes it safe to try again, whether or not the patch got through.
-            Err(error) => away.wait_out(cluster.explain(action(), &error)).await?,
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Err(cluster.explain(action(), &error).into()),
         }
     }
+    Err(ClusterError::Conflict {
+        action: action(),
+        attempts: MAX_ATTEMPTS,
+    }
+    .into())
 }
 
 /// Restarts a workload the way `kubectl rollout restart` does.
@@ -209,8 +222,7 @@ pub async fn restart(
     now: Timestamp,
     change_cause: Option<&str>,
 ) -> Result<WorkloadState, WorkloadError> {
-    let mut away = Away::default();
-    let state = existing(cluster, workload, &mut away).await?;
+    let state = patiently(|| existing(cluster, workload)).await?;
     if state.paused {
         return Err(PinRefusal::Paused {
             workload: workload.clone(),
@@ -218,34 +230,27 @@ pub async fn restart(
         .into());
     }
     let patch = restart_patch(now, change_cause);
-    loop {
-        match object::patch(cluster, workload, &patch).await {
-            Ok(state) => return Ok(state),
-            // The same patch twice is one restart: it carries its time.
-            Err(error) => {
+    // The same patch twice is one restart: it carries its time.
+    patiently(|| async {
+        object::patch(cluster, workload, &patch)
+            .await
+            .map_err(|error| {
                 let action = format!("restart {workload} in namespace `{}`", workload.namespace);
-                away.wait_out(cluster.explain(action, &error)).await?;
-            }
-        }
-    }
+                cluster.explain(action, &error).into()
+            })
+    })
+    .await
 }
 
 async fn existing(
     cluster: &Cluster,
     workload: &WorkloadRef,
-    away: &mut Away,
 ) -> Result<WorkloadState, WorkloadError> {
-    loop {
-        match object::read(cluster, workload).await {
-            Ok(Some(state)) => return Ok(state),
-            Ok(None) => {
-                return Err(WorkloadError::Missing {
-                    workload: workload.clone(),
-                });
-            }
-            Err(error) => away.wait_out(error).await?,
-        }
-    }
+    object::read(cluster, workload)
+        .await?
+        .ok_or_else(|| WorkloadError::Missing {
+            workload: workload.clone(),
+        })
 }
 
 /// The containers that get a service's image: the one that the contract names, and each other one
