@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, WorkloadRef, workload};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::Project;
+use crate::project::config::Origin;
 use crate::project::contract::WorkloadKind;
 
 #[derive(Debug, Serialize)]
@@ -36,9 +37,13 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
     let (read, cluster) = tokio::try_join!(session.contract(), session.cluster())?;
     let project = session.project(&read, &flags.services)?;
     guard(&cluster, &project)?;
-    // A namespace that is named means all that runs there, unless services are named, too.
-    let of_namespace =
-        flags.services.is_empty() && settings::given(&session.global, "namespace").is_some();
+    // A namespace that is named on the command line means all that runs there, unless services are
+    // named, too. One that is merely exported says where the services are.
+    let named = matches!(
+        settings::given(&session.global, "namespace"),
+        Some(Origin::Flag(_))
+    );
+    let of_namespace = flags.services.is_empty() && named;
     let targets = if of_namespace || flags.selector.is_some() {
         selected(&cluster, &project, flags.selector.as_deref()).await?
     } else {
