@@ -205,9 +205,7 @@ fn alone(home: &Home, words: &[&str]) -> Outcome {
     let folder = home.path().join("alone");
     fs::create_dir_all(&folder).unwrap();
     let copy = folder.join(format!("helper{}", std::env::consts::EXE_SUFFIX));
-    if !copy.exists() {
-        fs::copy(crate::home::BINARY, &copy).unwrap();
-    }
+    crate::home::copy_binary(&copy);
     let own = home.command(&[]);
     let mut command = std::process::Command::new(&copy);
     command.arg("configure").args(words).env_clear();

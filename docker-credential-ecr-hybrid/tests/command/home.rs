@@ -20,6 +20,17 @@ use crate::api::Api;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_docker-credential-ecr-hybrid");
 
+/// Copies the helper. Done by another process where there is fork: a child of another test that is
+/// just being started could hold the file that this one writes, and it would be busy.
+pub(crate) fn copy_binary(to: &Path) {
+    if cfg!(unix) {
+        let status = Command::new("cp").arg(BINARY).arg(to).status().unwrap();
+        assert!(status.success());
+    } else {
+        std::fs::copy(BINARY, to).unwrap();
+    }
+}
+
 /// A home folder with nothing in it, and an environment with nothing of this machine's.
 pub(crate) struct Home {
     folder: tempfile::TempDir,

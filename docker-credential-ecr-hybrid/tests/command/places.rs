@@ -106,7 +106,7 @@ fn what_the_kernel_has_no_room_for_is_kept_by_the_next_store() {
     let api = Api::giving();
     let home = Home::of(&api).without("HYBRID_STORE");
     let binary = home.path().join("helper");
-    std::fs::copy(BINARY, &binary).unwrap();
+    crate::home::copy_binary(&binary);
     if chown(home.path(), Some(USER), Some(USER)).is_err() {
         eprintln!("skipped: this user cannot act as another");
         return;
