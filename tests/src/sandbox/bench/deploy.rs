@@ -16,6 +16,7 @@ const OURS: &str = "kubectl hybrid deploy";
 const PEER: &str = "shell pipeline";
 const PIPELINE: &str = include_str!("pipeline.sh");
 const SERVICES: [&str; 3] = ["web", "api", "search"];
+const PULL_SECRET: &str = "regcred";
 
 /// Both ways of deploying, each from a copy of the example of its own.
 pub(super) struct Deploys {
@@ -80,10 +81,45 @@ impl Deploys {
                 )
             })
             .collect();
-        let restored = self.deploy();
+        let restored = self.restore();
         let rows = rows?;
         restored?;
         Ok(rows)
+    }
+
+    /// Takes back what only the pipeline leaves in the cluster, and deploys.
+    fn restore(&self) -> Result<(), BenchError> {
+        const WHAT: &str = "The way back from the shell pipeline";
+        for service in SERVICES {
+            self.patch(
+                WHAT,
+                service,
+                &serde_json::json!({"name": service, "imagePullPolicy": "IfNotPresent"}),
+            )?;
+        }
+        let mut command = self.command("kubectl");
+        command
+            .args(["--namespace", NAMESPACE, "annotate", "secret", PULL_SECRET])
+            .arg("kubectl.kubernetes.io/last-applied-configuration-");
+        finish(WHAT, &mut command)?;
+        self.deploy().map(drop)
+    }
+
+    /// Changes a service's container.
+    fn patch(
+        &self,
+        what: &str,
+        service: &str,
+        container: &serde_json::Value,
+    ) -> Result<(), BenchError> {
+        let patch =
+            serde_json::json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+        let mut command = self.command("kubectl");
+        command
+            .args(["--namespace", NAMESPACE, "patch", "deployment", service])
+            .arg("--patch")
+            .arg(patch.to_string());
+        finish(what, &mut command).map(drop)
     }
 
     fn ours(&self, changed: bool) -> Result<Duration, BenchError> {
@@ -157,21 +193,11 @@ impl Deploys {
             let image = format!(
                 "{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{PROJECT}-{WORKSPACE}/{service}:latest"
             );
-            let patch = serde_json::json!({"spec": {"template": {"spec": {"containers": [
-                {"name": service, "image": image, "imagePullPolicy": "Always"}
-            ]}}}});
-            let mut command = self.command("kubectl");
-            command
-                .args([
-                    "--namespace",
-                    NAMESPACE,
-                    "patch",
-                    "deployment",
-                    service,
-                    "--patch",
-                ])
-                .arg(patch.to_string());
-            finish("The preparation of the shell pipeline", &mut command)?;
+            self.patch(
+                "The preparation of the shell pipeline",
+                service,
+                &serde_json::json!({"name": service, "image": image, "imagePullPolicy": "Always"}),
+            )?;
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ impl Reads {
         })
     }
 
+    /// The rows. The lock that was left in the state is released in the end.
     pub(super) fn rows(&self, runs: usize) -> Result<Vec<Row>, BenchError> {
         let contract = contest(
             "read the contract",
@@ -51,7 +52,6 @@ impl Reads {
                 }),
             ],
         )?;
-        leave_lock()?;
         let locks = contest(
             "show who holds the lock",
             runs,
@@ -102,17 +102,4 @@ impl Reads {
             })?;
         self.hybrid(WHAT, &["unlock", "--yes", id]).map(drop)
     }
-}
-
-/// A real Terraform takes the lock and is killed.
-fn leave_lock() -> Result<(), BenchError> {
-    const WHAT: &str = "The run that leaves its lock";
-    let sandbox = env::current_exe().map_err(|source| BenchError::Start {
-        what: WHAT.to_owned(),
-        source,
-    })?;
-    let mut command = Command::new(sandbox);
-    command.args(["lock", "leave"]);
-    process::run(WHAT, &mut command, b"")?.expecting(WHAT, 0)?;
-    Ok(())
 }

@@ -74,38 +74,58 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
             package::build(&package::target_folder()?)
         })?,
     };
-    let mut command = Command::new(&program);
-    command.arg("exec").arg("--");
-    // Outside a session of its own a process may have no keyring that it can search.
-    command
-        .arg(&keyctl.path)
-        .args(["session", "-"])
-        .arg(&program)
-        .arg("measure");
-    for subject in &options.only {
-        let name = subject
-            .to_possible_value()
-            .map(|value| value.get_name().to_owned());
-        command.arg("--only").args(name);
+    let inside = |subjects: &[Subject]| -> Result<u8, BenchError> {
+        let mut command = Command::new(&program);
+        command.arg("exec").arg("--");
+        // Outside a session of its own a process may have no keyring that it can search.
+        command
+            .arg(&keyctl.path)
+            .args(["session", "-"])
+            .arg(&program)
+            .arg("measure");
+        for subject in subjects {
+            let name = subject
+                .to_possible_value()
+                .map(|value| value.get_name().to_owned());
+            command.arg("--only").args(name);
+        }
+        command
+            .arg(format!("--helper-runs={}", options.helper_runs))
+            .arg(format!("--deploy-runs={}", options.deploy_runs))
+            .arg(format!("--terraform-runs={}", options.terraform_runs))
+            .arg("--binaries")
+            .arg(&binaries)
+            .arg("--peer")
+            .arg(&peer.path)
+            .arg("--example")
+            .arg(crate::source_tree().join("examples/knowledge-repo"));
+        let status = command.status().map_err(|source| BenchError::Start {
+            what: "the measurement".to_owned(),
+            source,
+        })?;
+        Ok(status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(1))
+    };
+    let wanted: Vec<Subject> = Subject::value_variants()
+        .iter()
+        .copied()
+        .filter(|subject| options.only.is_empty() || options.only.contains(subject))
+        .collect();
+    // A lock can only be left from outside, and a deploy would mention it: those reads come last.
+    let (locked, free): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|subject| *subject == Subject::Terraform);
+    let mut code = 0;
+    if !free.is_empty() {
+        code = inside(&free)?;
     }
-    command
-        .arg(format!("--helper-runs={}", options.helper_runs))
-        .arg(format!("--deploy-runs={}", options.deploy_runs))
-        .arg(format!("--terraform-runs={}", options.terraform_runs))
-        .arg("--binaries")
-        .arg(&binaries)
-        .arg("--peer")
-        .arg(&peer.path)
-        .arg("--example")
-        .arg(crate::source_tree().join("examples/knowledge-repo"));
-    let status = command.status().map_err(|source| BenchError::Start {
-        what: "the measurement".to_owned(),
-        source,
-    })?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(1))
+    if !locked.is_empty() {
+        verbs::leave(layout, report)?;
+        code = code.max(inside(&locked)?);
+    }
+    Ok(code)
 }
 
 /// Measures. Runs inside the sandbox, in its environment.
