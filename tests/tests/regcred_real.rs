@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hybrid_tests::front::Admin;
+use hybrid_tests::said::Said;
 use hybrid_tests::source_tree;
 use serde_json::{Value, json};
 
@@ -25,37 +26,6 @@ const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 const OTHER_REGION: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
 /// How long something may take that is on its way.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn of(command: &mut Command) -> Self {
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("{command:?} could not be started: {error}"));
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}: {}{}", self.stdout, self.stderr))
-    }
-}
 
 fn regcred(arguments: &[&str]) -> Command {
     let mut command = Command::new("kubectl");

@@ -16,9 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use deployed::{
-    NAMESPACE, Project, Said, WEB, assert_web_shows, aws, front, in_the_registry, kubectl,
-    kubectl_json, list, page, text,
+    NAMESPACE, Project, WEB, assert_web_shows, front, in_the_registry, kubectl, kubectl_json, page,
 };
+use hybrid_tests::bucket::aws;
+use hybrid_tests::said::{Said, list, text};
 use serde_json::Value;
 
 /// Starts the plugin itself, without kubectl before it, and listens to its steps.

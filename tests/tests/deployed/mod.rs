@@ -8,7 +8,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use hybrid_tests::bucket::aws;
 use hybrid_tests::front::Admin;
+use hybrid_tests::said::{Said, text};
 use hybrid_tests::source_tree;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,51 +22,6 @@ pub(crate) const WORKSPACE: &str = "dev";
 pub(crate) const WEB: &str = "127.0.0.1:30300";
 /// How long a page may take to show up once its roll-out is complete.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What a program said, and how it ended.
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Said {
-    pub(crate) fn of(command: &mut Command) -> Self {
-        let output = command
-            .output()
-            .unwrap_or_else(|error| panic!("{command:?} could not be started: {error}"));
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn succeeds(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Fails with `code` and one sentence, which is returned.
-    #[track_caller]
-    pub(crate) fn fails(&self, code: i32) -> String {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        let errors: Vec<&str> = self
-            .stderr
-            .lines()
-            .filter_map(|line| line.strip_prefix("error: "))
-            .collect();
-        assert_eq!(errors.len(), 1, "not one sentence: {}", self.stderr);
-        errors[0].to_owned()
-    }
-
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.stdout))
-    }
-}
 
 /// A copy of the example, in a folder of its own.
 pub(crate) struct Project {
@@ -143,13 +100,6 @@ pub(crate) fn kubectl_json(arguments: &[&str]) -> Value {
     serde_json::from_str(&kubectl(&[arguments, &["--output=json"]].concat())).unwrap()
 }
 
-#[track_caller]
-pub(crate) fn aws(arguments: &[&str]) -> Value {
-    let mut command = Command::new("aws");
-    command.args(arguments).arg("--output=json");
-    Said::of(&mut command).succeeds().json()
-}
-
 /// The digest that the registry gives for the workspace's tag.
 pub(crate) fn in_the_registry(service: &str) -> String {
     let repository = format!("{NAMESPACE}/{service}");
@@ -162,18 +112,6 @@ pub(crate) fn in_the_registry(service: &str) -> String {
         &format!("imageTag={WORKSPACE}"),
     ]);
     text(&answer["imageDetails"][0]["imageDigest"]).to_owned()
-}
-
-#[track_caller]
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
-}
-
-#[track_caller]
-pub(crate) fn list(value: &Value) -> &Vec<Value> {
-    value
-        .as_array()
-        .unwrap_or_else(|| panic!("no list: {value}"))
 }
 
 /// The page at `/` of that address, or why there is none.

@@ -5,8 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::deployed::{Project, Said, aws, kubectl_json, list, text};
+use super::deployed::{Project, kubectl_json};
 use super::written;
+use hybrid_tests::bucket::aws;
+use hybrid_tests::said::{Said, list, text};
 
 #[test]
 #[ignore = "needs the sandbox"]

@@ -6,8 +6,8 @@ use std::process::Command;
 use hybrid_tests::sandbox::endpoints::ACCOUNT;
 use hybrid_tests::source_tree;
 
-use super::bucket::{aws, object, versions};
 use super::folder::Folder;
+use hybrid_tests::bucket::{aws, object, versions};
 
 /// All of it that the emulator can take: it ignores conditions of policies, so that the one about
 /// TLS would deny everything, and drops a part of the life cycle.

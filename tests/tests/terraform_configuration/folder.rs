@@ -2,43 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use serde_json::Value;
+use hybrid_tests::said::Said;
 use tempfile::TempDir;
-
-/// What a program said, and how it ended.
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Said {
-    pub(crate) fn of(command: &mut Command) -> Self {
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("{command:?} could not be started: {error}"));
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn succeeds(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.stdout))
-    }
-}
 
 /// A path that the sandbox's environment names.
 pub(crate) fn variable(name: &str) -> PathBuf {
@@ -137,9 +104,4 @@ pub(crate) fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("kubectl");
     command.env("KUBECONFIG", kubeconfig).args(arguments);
     Said::of(&mut command).succeeds().stdout
-}
-
-#[track_caller]
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use hybrid_tests::source_tree;
 
-use super::bucket::{object, states};
-use super::folder::{Folder, Said, kubectl, variable};
+use super::folder::{Folder, kubectl, variable};
+use hybrid_tests::bucket::{object, states};
+use hybrid_tests::said::Said;
 
 const NAMESPACE: &str = "shop-dev";
 

@@ -6,7 +6,6 @@
 #![cfg(test)]
 
 mod bootstrap;
-mod bucket;
 mod folder;
 mod foreign;
 mod laptop;

@@ -6,9 +6,10 @@ use std::thread;
 use hybrid_tests::sandbox::endpoints::{PROJECT, WORKSPACE};
 use serde_json::Value;
 
-use super::bucket::{object, state, state_key, states};
-use super::folder::{Folder, Said, kubectl, text};
+use super::folder::{Folder, kubectl};
 use super::laptop::Laptop;
+use hybrid_tests::bucket::{object, state, state_key, states};
+use hybrid_tests::said::{Said, text};
 
 const WORKSPACES: [&str; 2] = ["dev-laptop1", "dev-laptop2"];
 

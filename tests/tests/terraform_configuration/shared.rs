@@ -10,8 +10,9 @@ use hybrid_tests::sandbox::endpoints::NAMESPACE;
 use hybrid_tests::source_tree;
 use serde_json::Value;
 
-use super::bucket::{every_state, state, states, versions};
-use super::folder::{Said, copy, kubectl, text, variable};
+use super::folder::{copy, kubectl, variable};
+use hybrid_tests::bucket::{every_state, state, states, versions};
+use hybrid_tests::said::{Said, text};
 
 /// Terraform in the folder that the sandbox has applied.
 fn terraform(arguments: &[&str]) -> Command {

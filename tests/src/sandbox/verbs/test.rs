@@ -6,6 +6,8 @@ mod terraform;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tally::{Counts, Tally};
@@ -21,17 +23,15 @@ use crate::source_tree;
 
 /// How much of a failed step's output is shown, in lines.
 const SHOWN: usize = 400;
-/// The tests of the product's rooms on real parts.
-const ROOMS: [&str; 4] = [
-    "cluster_real",
-    "docker_real",
-    "rollout_real",
-    "terraform_real",
-];
+/// The tests of the product's rooms on real parts, without those of the Terraform room.
+const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "rollout_real"];
+/// The tests of the Terraform configuration, and its modules that use the deployed workspace.
+const CONFIGURATION: &str = "terraform_configuration";
+const OF_THE_WORKSPACE: &str = "shared::";
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
 const WHOLE: [(&str, &str); 6] = [
+    ("clients", "clients"),
     ("init", "init"),
-    ("terraform configuration", "terraform_configuration"),
     ("end to end", "end_to_end"),
     ("roll-out", "roll_out"),
     ("regcred", "regcred_real"),
@@ -66,24 +66,24 @@ pub fn test(
         .with("HYBRID_SANDBOX", "1")
         .with("HYBRID_TEST_MOTO", supplies.path(Item::Moto)?)
         .with("HYBRID_TEST_REGISTRY", supplies.path(Item::DockerRegistry)?);
-    let mut run = Run {
+    let run = Run {
         layout,
         report,
         filters,
         supplies: &supplies,
         environment,
         cargo: Cargo::new(layout)?,
-        tally: Tally::default(),
-        ended: Vec::new(),
+        record: Mutex::default(),
     };
     fs::create_dir_all(layout.log_dir()).map_err(SandboxError::io("create", layout.log_dir()))?;
     if run.build() {
-        run.cargo_steps();
-    }
-    // They have names of another kind.
-    if filters.is_empty() {
-        run.terraform_steps();
-        run.krew();
+        // Those of Terraform wait for much. They follow each other: while one runs on this machine,
+        // another cannot tell whether the holder of a lock is dead.
+        thread::scope(|scope| {
+            scope.spawn(|| run.of_terraform());
+            run.of_the_rooms();
+        });
+        run.of_the_whole();
     }
     Ok(run.closing())
 }
@@ -95,6 +95,12 @@ struct Run<'a> {
     supplies: &'a Supplies,
     environment: Environment,
     cargo: Cargo,
+    record: Mutex<Record>,
+}
+
+/// What came of the steps until now.
+#[derive(Default)]
+struct Record {
     tally: Tally,
     ended: Vec<Ended>,
 }
@@ -109,14 +115,14 @@ struct Ended {
 
 impl Run<'_> {
     /// Builds the product and the tests together: built apart they would share less.
-    fn build(&mut self) -> bool {
+    fn build(&self) -> bool {
         let command = self
             .cargo
             .build(&["--workspace", "--bins", "--tests", "--color=never"]);
         self.step("build", vec![command], |_, _| Counts::default())
     }
 
-    fn cargo_steps(&mut self) {
+    fn of_the_rooms(&self) {
         let mut plain = self
             .cargo
             .test(&self.environment, &["--workspace", "--no-fail-fast"]);
@@ -132,51 +138,70 @@ impl Run<'_> {
             }
         }
         self.cargo_step("tests that need no sandbox", plain, &[]);
-        let tofu = self.tofu();
         for room in ROOMS {
-            let mut command = self.real(&["--test", room]);
-            if let Ok(tofu) = &tofu {
-                command.env("HYBRID_TEST_TOFU", tofu);
-            }
-            // Their Terraform folders are their own.
-            command.env_remove("TF_DATA_DIR");
-            // One after the other where a room shares its connections between the tests' runtimes.
-            let of_the_tests: &[&str] = match (room, &tofu) {
-                ("terraform_real", Ok(_)) => &["--ignored", "--test-threads=1"],
-                ("terraform_real", Err(_)) => &["--ignored", "--test-threads=1", "--skip=tofu::"],
-                _ => &["--ignored"],
-            };
-            self.cargo_step(room, command, of_the_tests);
-        }
-        if let Err(reason) = &tofu {
-            for name in TOFU {
-                self.tally.skip("terraform_real", name, reason);
-            }
+            self.cargo_step(room, self.real(&["--test", room]), &["--ignored"]);
         }
         let front: &[&str] = if self.filters.is_empty() {
             &["--ignored", "front::tests::real"]
         } else {
             &["--ignored"]
         };
-        let command = self.real(&["--lib"]);
-        self.cargo_step("front", command, front);
-        self.clients();
-        for (name, suite) in WHOLE {
-            let command = self.real(&["--test", suite]);
-            self.cargo_step(name, command, &["--ignored", "--test-threads=1"]);
+        self.cargo_step("front", self.real(&["--lib"]), front);
+    }
+
+    fn of_terraform(&self) {
+        let mut command = self.real(&["--test", "terraform_real"]);
+        // Their Terraform folders are their own.
+        command.env_remove("TF_DATA_DIR");
+        // One after the other: they share their connections between the tests' runtimes.
+        let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+        match self.tofu() {
+            Ok(tofu) => {
+                command.env("HYBRID_TEST_TOFU", tofu);
+            }
+            Err(reason) => {
+                of_the_tests.push("--skip=tofu::");
+                for name in TOFU {
+                    self.skip("terraform_real", name, &reason);
+                }
+            }
+        }
+        self.cargo_step("terraform_real", command, &of_the_tests);
+        let skip = format!("--skip={OF_THE_WORKSPACE}");
+        let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+        if self.filters.is_empty() {
+            of_the_tests.push(&skip);
+        }
+        let command = self.real(&["--test", CONFIGURATION]);
+        self.cargo_step("terraform configuration", command, &of_the_tests);
+        // They have names of another kind.
+        if self.filters.is_empty() {
+            self.terraform_steps();
+            self.krew();
         }
     }
 
-    /// The helper's real clients. Podman is installed for its one test; where that cannot be, the
-    /// test is passed over.
-    fn clients(&mut self) {
-        let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
-        if let Err(error) = supply::ensure(Item::Podman, self.layout.cache(), self.report) {
-            self.report.warn(error);
-            of_the_tests.extend(["--skip", "podman"]);
+    fn of_the_whole(&self) {
+        if self.filters.is_empty() {
+            self.cargo_step(
+                "terraform configuration, deployed",
+                self.real(&["--test", CONFIGURATION]),
+                &["--ignored", "--test-threads=1", OF_THE_WORKSPACE],
+            );
         }
-        let command = self.real(&["--test", "clients"]);
-        self.cargo_step("clients", command, &of_the_tests);
+        for (name, suite) in WHOLE {
+            let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+            if suite == "clients" && !self.has_podman() {
+                of_the_tests.extend(["--skip", "podman"]);
+            }
+            self.cargo_step(name, self.real(&["--test", suite]), &of_the_tests);
+        }
+    }
+
+    /// Podman is installed for its one test; where that cannot be, the test is passed over.
+    fn has_podman(&self) -> bool {
+        let found = supply::ensure(Item::Podman, self.layout.cache(), self.report);
+        found.map_err(|error| self.report.warn(error)).is_ok()
     }
 
     /// OpenTofu, or why its tests are passed over.
@@ -193,7 +218,7 @@ impl Run<'_> {
         self.cargo.test(&self.environment, &all)
     }
 
-    fn cargo_step(&mut self, name: &str, mut command: Command, of_the_tests: &[&str]) {
+    fn cargo_step(&self, name: &str, mut command: Command, of_the_tests: &[&str]) {
         command
             .arg("--color=never")
             .arg("--")
@@ -202,7 +227,7 @@ impl Run<'_> {
         self.step(name, vec![command], Tally::cargo);
     }
 
-    fn terraform_steps(&mut self) {
+    fn terraform_steps(&self) {
         let Ok(terraform) = self.supplies.path(Item::Terraform).map(PathBuf::from) else {
             return;
         };
@@ -241,13 +266,13 @@ impl Run<'_> {
     }
 
     /// The rules of the trade; those that are passed over are in the configuration's own list.
-    fn checkov(&mut self, source: &Path) {
+    fn checkov(&self, source: &Path) {
         let name = "checkov";
         let program = match supply::ensure(Item::Checkov, self.layout.cache(), self.report) {
             Ok(part) => part.path,
             Err(error) => {
                 let reason = format!("cannot be had here: {error}");
-                self.tally.skip(name, "the rules of checkov", &reason);
+                self.skip(name, "the rules of checkov", &reason);
                 return;
             }
         };
@@ -262,7 +287,7 @@ impl Run<'_> {
     }
 
     /// The plugin as krew installs it.
-    fn krew(&mut self) {
+    fn krew(&self) {
         let begun = Instant::now();
         let result = self.report.step("krew installs the plugin", || {
             let krew = supply::ensure(Item::Krew, self.layout.cache(), &Report::silent())
@@ -295,7 +320,7 @@ impl Run<'_> {
     /// Runs commands one after the other until one fails. Their output goes to a log, and is shown
     /// when one fails.
     fn step(
-        &mut self,
+        &self,
         name: &str,
         commands: Vec<Command>,
         count: impl FnOnce(&mut Tally, &str) -> Counts,
@@ -308,7 +333,7 @@ impl Run<'_> {
         let result = logged(commands, &log);
         let output = fs::read(&log).unwrap_or_default();
         let output = String::from_utf8_lossy(&output);
-        let counts = count(&mut self.tally, &output);
+        let counts = count(&mut self.record().tally, &output);
         let ok = matches!(result, Ok(true));
         if ok {
             step.done();
@@ -325,12 +350,12 @@ impl Run<'_> {
         ok
     }
 
-    fn end(&mut self, name: &str, elapsed: Duration, ok: bool, mut counts: Counts) {
+    fn end(&self, name: &str, elapsed: Duration, ok: bool, mut counts: Counts) {
         // What failed before it could count is a failure all the same.
         if !ok && counts.failed == 0 {
             counts.failed = 1;
         }
-        self.ended.push(Ended {
+        self.record().ended.push(Ended {
             name: name.to_owned(),
             elapsed,
             ok,
@@ -338,8 +363,17 @@ impl Run<'_> {
         });
     }
 
+    fn skip(&self, program: &str, name: &str, reason: &str) {
+        self.record().tally.skip(program, name, reason);
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn closing(&self) -> (String, bool) {
-        closing(&self.ended, &self.tally)
+        let record = self.record();
+        closing(&record.ended, &record.tally)
     }
 }
 
