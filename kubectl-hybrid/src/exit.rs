@@ -24,8 +24,12 @@ pub enum Exit {
     RollOut = 7,
     /// Time ran out.
     TimedOut = 8,
+    /// The terminal was closed.
+    HungUp = 129,
     /// Ctrl-C.
     Interrupted = 130,
+    /// Asked to end, by a service manager for example.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -4,6 +4,7 @@ mod build;
 mod config;
 mod deploy;
 mod doctor;
+mod ending;
 mod held_lock;
 mod helper;
 mod hooks;

@@ -8,10 +8,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::session::Session;
 use super::{
-    build, config, deploy, doctor, helper, init, logs, regcred, restart, rollback, settings,
-    status, unlock, workspace,
+    build, config, deploy, doctor, ending, helper, init, logs, regcred, restart, rollback,
+    settings, status, unlock, workspace,
 };
-use crate::cli::{Cli, Command, Config, Given, Helper, Workspace};
+use crate::cli::{Cli, Command, Config, Given, Helper, Regcred, Workspace};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::Ui;
@@ -80,10 +80,23 @@ fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     runtime.block_on(async {
         tokio::select! {
             ended = command(cli, ui) => ended,
-            _ = tokio::signal::ctrl_c() => Err(CommandError::new(Exit::Interrupted, "interrupted")
-                .hint("run the command again: it goes on where it stopped")),
+            exit = ending::asked() => ended(cli, exit),
         }
     })
+}
+
+/// A watch that its service manager ends has done what it should; anything else was cut short.
+fn ended(cli: &Cli, exit: Exit) -> Result<Exit, CommandError> {
+    let is_watch = matches!(cli.command, Command::Regcred(Regcred::Watch(_)));
+    if is_watch && exit == Exit::Terminated {
+        return Ok(Exit::Ok);
+    }
+    let why = match exit {
+        Exit::HungUp => "the terminal was closed",
+        Exit::Terminated => "asked to end",
+        _ => "interrupted",
+    };
+    Err(CommandError::new(exit, why).hint("run the command again: it goes on where it stopped"))
 }
 
 async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
