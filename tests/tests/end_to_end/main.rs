@@ -308,6 +308,14 @@ fn a_stuck_lock_is_released_by_its_id() {
         .any(|it| it["id"] == "HYB-TF010" && it["severity"] == "error");
     assert!(told, "doctor does not see the dead lock: {findings}");
 
+    // A deploy takes no lock, so that it neither waits nor fails; it mentions it.
+    let said = project.hybrid(&["deploy"]).succeeds();
+    assert!(
+        said.stderr.contains(id) && said.stderr.contains("takes no lock"),
+        "{}",
+        said.stderr
+    );
+
     project.hybrid(&["unlock", "--yes", id]).succeeds();
     let after = project.hybrid(&["unlock"]).succeeds();
     let after = after.stdout + &after.stderr;
