@@ -36,7 +36,7 @@ impl Stores {
     /// not take, and a file for what nothing better takes.
     pub fn of(kind: StoreKind, environment: &Environment, log: Log) -> Self {
         let folder = environment.cache_folder();
-        let mut stores = of_system(kind, folder.as_deref(), &log);
+        let mut stores = of_system(kind, environment, folder.as_deref(), &log);
         if matches!(kind, StoreKind::Auto | StoreKind::File)
             && let Some(folder) = folder
         {
@@ -129,8 +129,13 @@ impl Stores {
 
 /// The kernel's keyring where there is one, and the desktop's where there is none or it is full.
 #[cfg(target_os = "linux")]
-fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore> {
-    let desktop = SecretServiceStore::default;
+fn of_system(
+    kind: StoreKind,
+    environment: &Environment,
+    folder: Option<&Path>,
+    log: &Log,
+) -> Vec<AnyStore> {
+    let desktop = || SecretServiceStore::of(environment);
     match kind {
         StoreKind::Keyutils => vec![Box::new(KeyutilsStore)],
         StoreKind::SecretService => vec![Box::new(desktop())],
@@ -150,7 +155,12 @@ fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore>
 }
 
 #[cfg(target_os = "macos")]
-fn of_system(kind: StoreKind, folder: Option<&Path>, _log: &Log) -> Vec<AnyStore> {
+fn of_system(
+    kind: StoreKind,
+    _environment: &Environment,
+    folder: Option<&Path>,
+    _log: &Log,
+) -> Vec<AnyStore> {
     match kind {
         StoreKind::Auto | StoreKind::Keychain => {
             let folder = folder.map(Path::to_owned);
@@ -161,7 +171,12 @@ fn of_system(kind: StoreKind, folder: Option<&Path>, _log: &Log) -> Vec<AnyStore
 }
 
 #[cfg(windows)]
-fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore> {
+fn of_system(
+    kind: StoreKind,
+    _environment: &Environment,
+    folder: Option<&Path>,
+    log: &Log,
+) -> Vec<AnyStore> {
     match kind {
         StoreKind::Auto | StoreKind::CredentialManager => match CredentialManager::open() {
             Some(vault) => {
@@ -178,7 +193,12 @@ fn of_system(kind: StoreKind, folder: Option<&Path>, log: &Log) -> Vec<AnyStore>
 }
 
 #[cfg(not(any(windows, target_os = "linux", target_os = "macos")))]
-fn of_system(_kind: StoreKind, _folder: Option<&Path>, _log: &Log) -> Vec<AnyStore> {
+fn of_system(
+    _kind: StoreKind,
+    _environment: &Environment,
+    _folder: Option<&Path>,
+    _log: &Log,
+) -> Vec<AnyStore> {
     Vec::new()
 }
 

@@ -1,5 +1,7 @@
 //! Where a token is kept: the kernel's keyring, the desktop's, a file that only its owner reads, or nowhere.
 
+#[cfg(target_os = "linux")]
+mod bus;
 mod chain;
 #[cfg(any(windows, target_os = "macos", test))]
 mod chunks;

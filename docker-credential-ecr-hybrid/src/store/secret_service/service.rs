@@ -1,0 +1,379 @@
+//! The calls of the Secret Service API, as freedesktop.org has it, that a store needs.
+//!
+//! What can be asked at once is asked at once: a read is two round trips. The whole service is never
+//! searched, only the default collection: `KeePassXC` would ask a person to unlock something first.
+
+use zeroize::Zeroizing;
+
+use super::super::bus::{
+    BusError, Call, CallError, Connection, Deadline, Malformed, ObjectPath, Pending, Reader,
+    Refusal, Writer, session_bus,
+};
+use crate::environment::Environment;
+
+const DESTINATION: &str = "org.freedesktop.secrets";
+
+/// The service itself.
+const SERVICE: &str = "/org/freedesktop/secrets";
+
+/// The default collection, whatever its own path is.
+const COLLECTION: &str = "/org/freedesktop/secrets/aliases/default";
+
+const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
+const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
+const PROPERTIES_INTERFACE: &str = "org.freedesktop.DBus.Properties";
+
+/// How many items are asked about at once: a bus holds only so much back for one client.
+const AT_ONCE: usize = 64;
+
+/// Names and values by which an item is found.
+pub(super) type Attributes<'a> = [(&'a str, &'a str)];
+
+/// What a new item is.
+pub(super) struct NewItem<'a> {
+    /// What a person sees.
+    pub(super) label: &'a str,
+    /// An item with the same ones is replaced.
+    pub(super) attributes: &'a Attributes<'a>,
+    /// The secret.
+    pub(super) secret: &'a [u8],
+    /// The kind of secret, as a MIME type.
+    pub(super) content_type: &'a str,
+}
+
+/// Why the service did not do it. Each is a clause.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServiceError {
+    /// The connection is of no more use.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// There is a bus, and no service on it.
+    #[error("nobody serves it on the session bus")]
+    Absent,
+    /// Someone would have to unlock it.
+    #[error("the default collection is locked")]
+    Locked,
+    /// There is nothing to keep items in.
+    #[error("there is no default collection")]
+    NoCollection,
+    /// `KeePassXC` wants to ask before it keeps or removes anything.
+    #[error("it would ask a person in a window")]
+    WouldAsk,
+    /// Anything else.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<CallError> for ServiceError {
+    fn from(error: CallError) -> Self {
+        let refusal = match error {
+            CallError::Bus(error) => return Self::Bus(error),
+            CallError::Refused(refusal) => refusal,
+        };
+        match refusal.name.as_str() {
+            "org.freedesktop.DBus.Error.ServiceUnknown"
+            | "org.freedesktop.DBus.Error.NameHasNoOwner" => Self::Absent,
+            "org.freedesktop.Secret.Error.IsLocked" => Self::Locked,
+            name if refusal.text.is_empty() => Self::Refused(name.to_owned()),
+            name => Self::Refused(format!("{name}: {}", refusal.text)),
+        }
+    }
+}
+
+impl From<Malformed> for ServiceError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Bus(malformed.into())
+    }
+}
+
+/// The error of a call to the default collection.
+fn of_collection(error: CallError) -> ServiceError {
+    match error {
+        CallError::Refused(refusal) if is_no_such_object(&refusal) => ServiceError::NoCollection,
+        error => error.into(),
+    }
+}
+
+/// Services say it in different words.
+fn is_no_such_object(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.name.as_str(),
+        "org.freedesktop.Secret.Error.NoSuchObject"
+            | "org.freedesktop.DBus.Error.UnknownObject"
+            | "org.freedesktop.DBus.Error.UnknownMethod"
+    )
+}
+
+/// The service, over a connection of its own.
+pub(super) struct Service {
+    connection: Connection,
+    session: Session,
+}
+
+/// Through a session secrets come and go. The bus is private to the user, so a plain one shows
+/// nothing that the user could not ask for anyway.
+enum Session {
+    None,
+    Asked(Pending),
+    Open(ObjectPath),
+}
+
+impl Service {
+    /// Connects. Nothing is asked of the service yet.
+    pub(super) fn connect(environment: &Environment, deadline: Deadline) -> Result<Self, BusError> {
+        Ok(Self {
+            connection: Connection::open(&session_bus(environment), deadline)?,
+            session: Session::None,
+        })
+    }
+
+    /// Sets how long what follows may take.
+    pub(super) fn set_deadline(&mut self, deadline: Deadline) {
+        self.connection.set_deadline(deadline);
+    }
+
+    /// The secret of the first item with these attributes.
+    pub(super) fn secret(
+        &mut self,
+        attributes: &Attributes<'_>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ServiceError> {
+        self.ask_session()?;
+        let items = self.search(attributes)?;
+        let Some(item) = items.first() else {
+            return Ok(None);
+        };
+        let mut arguments = Writer::default();
+        arguments.text(self.session()?.as_str());
+        let call = self.connection.call(&Call {
+            member: "GetSecret",
+            signature: "o",
+            arguments,
+            ..of_item(item)
+        })?;
+        let answer = match self.connection.answer(call) {
+            // Removed by someone else in this very moment.
+            Err(CallError::Refused(refusal)) if is_no_such_object(&refusal) => return Ok(None),
+            answer => answer?,
+        };
+        Ok(Some(read_secret(answer.values("(oayays)")?)?))
+    }
+
+    /// Keeps an item, in the place of one with the same attributes.
+    pub(super) fn create(&mut self, item: &NewItem<'_>) -> Result<(), ServiceError> {
+        let mut arguments = Writer::default();
+        arguments.array(8, |properties| {
+            properties.structure();
+            properties.text("org.freedesktop.Secret.Item.Label");
+            properties.signature("s");
+            properties.text(item.label);
+            properties.structure();
+            properties.text("org.freedesktop.Secret.Item.Attributes");
+            properties.signature("a{ss}");
+            properties.dictionary(item.attributes);
+        });
+        arguments.structure();
+        arguments.text(self.session()?.as_str());
+        // A plain session has no parameters.
+        arguments.blob(&[]);
+        arguments.blob(item.secret);
+        arguments.text(item.content_type);
+        let replace = true;
+        arguments.flag(replace);
+        let call = self.connection.call(&Call {
+            member: "CreateItem",
+            signature: "a{sv}(oayays)b",
+            arguments,
+            ..of_default_collection()
+        });
+        let call = call.map_err(|error| match error {
+            BusError::TooLarge => ServiceError::Refused("the token is too large".to_owned()),
+            error => error.into(),
+        })?;
+        let answer = self.connection.answer(call).map_err(of_collection)?;
+        let mut values = answer.values("oo")?;
+        values.skip("o")?;
+        without_asking(values)
+    }
+
+    /// Removes every item with these attributes.
+    pub(super) fn remove(&mut self, attributes: &Attributes<'_>) -> Result<(), ServiceError> {
+        let mut result = Ok(());
+        for items in self.search(attributes)?.chunks(AT_ONCE) {
+            let mut calls = Vec::with_capacity(items.len());
+            for item in items {
+                let member = "Delete";
+                calls.push(self.connection.call(&Call {
+                    member,
+                    ..of_item(item)
+                })?);
+            }
+            for call in calls {
+                result = result.and(self.removed(call));
+            }
+        }
+        result
+    }
+
+    fn removed(&mut self, call: Pending) -> Result<(), ServiceError> {
+        match self.connection.answer(call) {
+            Err(CallError::Refused(refusal)) if is_no_such_object(&refusal) => Ok(()),
+            answer => without_asking(answer?.values("o")?),
+        }
+    }
+
+    /// The values that items with these attributes have for one more. What cannot be read is left
+    /// out.
+    pub(super) fn values(
+        &mut self,
+        attributes: &Attributes<'_>,
+        name: &str,
+    ) -> Result<Vec<String>, ServiceError> {
+        let mut found = Vec::new();
+        for items in self.search(attributes)?.chunks(AT_ONCE) {
+            let mut calls = Vec::with_capacity(items.len());
+            for item in items {
+                calls.push(self.property(&of_item(item), "Attributes")?);
+            }
+            for call in calls {
+                match self.connection.answer(call) {
+                    Ok(answer) => found.extend(read_attribute(answer.values("v")?, name)?),
+                    Err(CallError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The items of the default collection that have these attributes. Of a locked one there are
+    /// none to be had: `KWallet` would find them all the same, and give out empty secrets.
+    fn search(&mut self, attributes: &Attributes<'_>) -> Result<Vec<ObjectPath>, ServiceError> {
+        let locked = self.property(&of_default_collection(), "Locked")?;
+        let mut arguments = Writer::default();
+        arguments.dictionary(attributes);
+        let found = self.connection.call(&Call {
+            member: "SearchItems",
+            signature: "a{ss}",
+            arguments,
+            ..of_default_collection()
+        })?;
+        let answer = self.connection.answer(locked).map_err(of_collection)?;
+        let mut values = answer.values("v")?;
+        if values.signature()? != "b" {
+            return Err(BusError::Malformed.into());
+        }
+        if values.flag()? {
+            return Err(ServiceError::Locked);
+        }
+        let answer = self.connection.answer(found).map_err(of_collection)?;
+        let mut paths = answer.values("ao")?.array(4)?;
+        let mut items = Vec::new();
+        while !paths.is_at_end() {
+            items.push(ObjectPath::parse(paths.text()?)?);
+        }
+        Ok(items)
+    }
+
+    /// Asks for a property. The object is given as a call of it that has no method yet.
+    fn property(&mut self, of: &Call<'_>, name: &str) -> Result<Pending, BusError> {
+        let mut arguments = Writer::default();
+        arguments.text(of.interface);
+        arguments.text(name);
+        self.connection.call(&Call {
+            destination: of.destination,
+            path: of.path,
+            interface: PROPERTIES_INTERFACE,
+            member: "Get",
+            signature: "ss",
+            arguments,
+        })
+    }
+
+    /// Asks for a session, unless there is one.
+    fn ask_session(&mut self) -> Result<(), BusError> {
+        if !matches!(self.session, Session::None) {
+            return Ok(());
+        }
+        let mut arguments = Writer::default();
+        arguments.text("plain");
+        // The algorithm's input: a variant, with nothing in it.
+        arguments.signature("s");
+        arguments.text("");
+        self.session = Session::Asked(self.connection.call(&Call {
+            destination: DESTINATION,
+            path: SERVICE,
+            interface: SERVICE_INTERFACE,
+            member: "OpenSession",
+            signature: "sv",
+            arguments,
+        })?);
+        Ok(())
+    }
+
+    fn session(&mut self) -> Result<ObjectPath, ServiceError> {
+        self.ask_session()?;
+        let path = match std::mem::replace(&mut self.session, Session::None) {
+            Session::Open(path) => path,
+            Session::Asked(call) => {
+                let answer = self.connection.answer(call)?;
+                let mut values = answer.values("vo")?;
+                values.skip("v")?;
+                ObjectPath::parse(values.text()?)?
+            }
+            // It was asked for just now.
+            Session::None => return Err(BusError::Malformed.into()),
+        };
+        self.session = Session::Open(path.clone());
+        Ok(path)
+    }
+}
+
+fn of_default_collection() -> Call<'static> {
+    Call {
+        destination: DESTINATION,
+        path: COLLECTION,
+        interface: COLLECTION_INTERFACE,
+        ..Call::default()
+    }
+}
+
+fn of_item(item: &ObjectPath) -> Call<'_> {
+    Call {
+        destination: DESTINATION,
+        path: item.as_str(),
+        interface: ITEM_INTERFACE,
+        ..Call::default()
+    }
+}
+
+/// Whether something was done, or waits for a prompt that would ask a person. It is never opened.
+fn without_asking(mut prompt: Reader<'_>) -> Result<(), ServiceError> {
+    if ObjectPath::parse(prompt.text()?)?.is_root() {
+        Ok(())
+    } else {
+        Err(ServiceError::WouldAsk)
+    }
+}
+
+fn read_secret(mut values: Reader<'_>) -> Result<Zeroizing<Vec<u8>>, BusError> {
+    values.structure()?;
+    // The session and its parameters.
+    values.skip("oay")?;
+    Ok(Zeroizing::new(values.blob()?.to_vec()))
+}
+
+fn read_attribute(mut values: Reader<'_>, name: &str) -> Result<Option<String>, BusError> {
+    if values.signature()? != "a{ss}" {
+        return Err(BusError::Malformed);
+    }
+    let mut entries = values.array(8)?;
+    while !entries.is_at_end() {
+        entries.structure()?;
+        let (key, value) = (entries.text()?, entries.text()?);
+        if key == name {
+            return Ok(Some(value.to_owned()));
+        }
+    }
+    Ok(None)
+}
