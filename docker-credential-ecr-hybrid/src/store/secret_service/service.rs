@@ -1,7 +1,9 @@
 //! The calls of the Secret Service API, as freedesktop.org has it, that a store needs.
 //!
-//! What can be asked at once is asked at once: a read is two round trips. The whole service is never
-//! searched, only the default collection: `KeePassXC` would ask a person to unlock something first.
+//! What can be asked at once is asked at once: a read is three round trips. The whole service is
+//! never searched, only the default collection: `KeePassXC` would ask a person to unlock something
+//! first. And the collection is called by its own path, not by `aliases/default`: GNOME Keyring looks
+//! an alias up in one thread while another one still writes it for a client that is new.
 
 use zeroize::Zeroizing;
 
@@ -15,9 +17,6 @@ const DESTINATION: &str = "org.freedesktop.secrets";
 
 /// The service itself.
 const SERVICE: &str = "/org/freedesktop/secrets";
-
-/// The default collection, whatever its own path is.
-const COLLECTION: &str = "/org/freedesktop/secrets/aliases/default";
 
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
@@ -108,15 +107,17 @@ fn is_no_such_object(refusal: &Refusal) -> bool {
 /// The service, over a connection of its own.
 pub(super) struct Service {
     connection: Connection,
-    session: Session,
+    /// Through a session secrets come and go.
+    session: Place,
+    /// The default collection.
+    collection: Place,
 }
 
-/// Through a session secrets come and go. The bus is private to the user, so a plain one shows
-/// nothing that the user could not ask for anyway.
-enum Session {
-    None,
+/// A path that the service is asked for once.
+enum Place {
+    Unknown,
     Asked(Pending),
-    Open(ObjectPath),
+    Known(ObjectPath),
 }
 
 impl Service {
@@ -124,7 +125,8 @@ impl Service {
     pub(super) fn connect(environment: &Environment, deadline: Deadline) -> Result<Self, BusError> {
         Ok(Self {
             connection: Connection::open(&session_bus(environment), deadline)?,
-            session: Session::None,
+            session: Place::Unknown,
+            collection: Place::Unknown,
         })
     }
 
@@ -149,7 +151,7 @@ impl Service {
             member: "GetSecret",
             signature: "o",
             arguments,
-            ..of_item(item)
+            ..of(item, ITEM_INTERFACE)
         })?;
         let answer = match self.connection.answer(call) {
             // Removed by someone else in this very moment.
@@ -161,6 +163,9 @@ impl Service {
 
     /// Keeps an item, in the place of one with the same attributes.
     pub(super) fn create(&mut self, item: &NewItem<'_>) -> Result<(), ServiceError> {
+        self.ask_session()?;
+        let collection = self.collection()?;
+        let session = self.session()?;
         let mut arguments = Writer::default();
         arguments.array(8, |properties| {
             properties.structure();
@@ -173,7 +178,7 @@ impl Service {
             properties.dictionary(item.attributes);
         });
         arguments.structure();
-        arguments.text(self.session()?.as_str());
+        arguments.text(session.as_str());
         // A plain session has no parameters.
         arguments.blob(&[]);
         arguments.blob(item.secret);
@@ -184,7 +189,7 @@ impl Service {
             member: "CreateItem",
             signature: "a{sv}(oayays)b",
             arguments,
-            ..of_default_collection()
+            ..of(&collection, COLLECTION_INTERFACE)
         });
         let call = call.map_err(|error| match error {
             BusError::TooLarge => ServiceError::Refused("the token is too large".to_owned()),
@@ -205,7 +210,7 @@ impl Service {
                 let member = "Delete";
                 calls.push(self.connection.call(&Call {
                     member,
-                    ..of_item(item)
+                    ..of(item, ITEM_INTERFACE)
                 })?);
             }
             for call in calls {
@@ -233,7 +238,7 @@ impl Service {
         for items in self.search(attributes)?.chunks(AT_ONCE) {
             let mut calls = Vec::with_capacity(items.len());
             for item in items {
-                calls.push(self.property(&of_item(item), "Attributes")?);
+                calls.push(self.property(&of(item, ITEM_INTERFACE), "Attributes")?);
             }
             for call in calls {
                 match self.connection.answer(call) {
@@ -249,14 +254,15 @@ impl Service {
     /// The items of the default collection that have these attributes. Of a locked one there are
     /// none to be had: `KWallet` would find them all the same, and give out empty secrets.
     fn search(&mut self, attributes: &Attributes<'_>) -> Result<Vec<ObjectPath>, ServiceError> {
-        let locked = self.property(&of_default_collection(), "Locked")?;
+        let collection = self.collection()?;
+        let locked = self.property(&of(&collection, COLLECTION_INTERFACE), "Locked")?;
         let mut arguments = Writer::default();
         arguments.dictionary(attributes);
         let found = self.connection.call(&Call {
             member: "SearchItems",
             signature: "a{ss}",
             arguments,
-            ..of_default_collection()
+            ..of(&collection, COLLECTION_INTERFACE)
         })?;
         let answer = self.connection.answer(locked).map_err(of_collection)?;
         let mut values = answer.values("v")?;
@@ -290,59 +296,84 @@ impl Service {
         })
     }
 
-    /// Asks for a session, unless there is one.
+    /// Asks for a session, unless there is one. The bus is private to the user, so a plain session
+    /// shows nothing that the user could not ask for anyway.
     fn ask_session(&mut self) -> Result<(), BusError> {
-        if !matches!(self.session, Session::None) {
-            return Ok(());
+        if let Place::Unknown = self.session {
+            let mut arguments = Writer::default();
+            arguments.text("plain");
+            // The algorithm's input: a variant, with nothing in it.
+            arguments.signature("s");
+            arguments.text("");
+            let call = self.ask_service("OpenSession", "sv", arguments)?;
+            self.session = Place::Asked(call);
         }
-        let mut arguments = Writer::default();
-        arguments.text("plain");
-        // The algorithm's input: a variant, with nothing in it.
-        arguments.signature("s");
-        arguments.text("");
-        self.session = Session::Asked(self.connection.call(&Call {
-            destination: DESTINATION,
-            path: SERVICE,
-            interface: SERVICE_INTERFACE,
-            member: "OpenSession",
-            signature: "sv",
-            arguments,
-        })?);
         Ok(())
     }
 
     fn session(&mut self) -> Result<ObjectPath, ServiceError> {
-        self.ask_session()?;
-        let path = match std::mem::replace(&mut self.session, Session::None) {
-            Session::Open(path) => path,
-            Session::Asked(call) => {
+        let path = match std::mem::replace(&mut self.session, Place::Unknown) {
+            Place::Known(path) => path,
+            Place::Asked(call) => {
                 let answer = self.connection.answer(call)?;
                 let mut values = answer.values("vo")?;
                 values.skip("v")?;
                 ObjectPath::parse(values.text()?)?
             }
-            // It was asked for just now.
-            Session::None => return Err(BusError::Malformed.into()),
+            Place::Unknown => {
+                self.ask_session()?;
+                return self.session();
+            }
         };
-        self.session = Session::Open(path.clone());
+        self.session = Place::Known(path.clone());
         Ok(path)
     }
-}
 
-fn of_default_collection() -> Call<'static> {
-    Call {
-        destination: DESTINATION,
-        path: COLLECTION,
-        interface: COLLECTION_INTERFACE,
-        ..Call::default()
+    fn collection(&mut self) -> Result<ObjectPath, ServiceError> {
+        let path = match std::mem::replace(&mut self.collection, Place::Unknown) {
+            Place::Known(path) => path,
+            Place::Asked(call) => {
+                let answer = self.connection.answer(call)?;
+                ObjectPath::parse(answer.values("o")?.text()?)?
+            }
+            Place::Unknown => {
+                let mut arguments = Writer::default();
+                arguments.text("default");
+                let call = self.ask_service("ReadAlias", "s", arguments)?;
+                self.collection = Place::Asked(call);
+                return self.collection();
+            }
+        };
+        if path.is_root() {
+            return Err(ServiceError::NoCollection);
+        }
+        self.collection = Place::Known(path.clone());
+        Ok(path)
+    }
+
+    fn ask_service(
+        &mut self,
+        member: &str,
+        signature: &str,
+        arguments: Writer,
+    ) -> Result<Pending, BusError> {
+        self.connection.call(&Call {
+            destination: DESTINATION,
+            path: SERVICE,
+            interface: SERVICE_INTERFACE,
+            member,
+            signature,
+            arguments,
+        })
     }
 }
 
-fn of_item(item: &ObjectPath) -> Call<'_> {
+/// A call of an object that has no method yet.
+fn of<'a>(object: &'a ObjectPath, interface: &'a str) -> Call<'a> {
     Call {
         destination: DESTINATION,
-        path: item.as_str(),
-        interface: ITEM_INTERFACE,
+        path: object.as_str(),
+        interface,
         ..Call::default()
     }
 }

@@ -12,6 +12,8 @@ use super::*;
 
 const LIFE: Duration = Duration::from_hours(12);
 
+const COLLECTION: &str = "/org/freedesktop/secrets/collection/login";
+
 const ITEM: &str = "/org/freedesktop/secrets/collection/login/7";
 
 fn key() -> Key {
@@ -35,6 +37,7 @@ fn answered(member: &str) -> Said {
             values.blob(b"");
             values.text("/org/freedesktop/secrets/session/1");
         }),
+        "ReadAlias" => Said::values("o", |values| values.text(COLLECTION)),
         "Get" => Said::values("v", |values| {
             values.signature("b");
             values.flag(false);
@@ -102,19 +105,24 @@ fn no_item(values: &mut Writer) {
 fn a_read_asks_for_what_it_needs_once() {
     let (result, called) = asked("", || None, |store| load(store).and_then(|_| load(store)));
     assert_eq!(result, Ok(Some(b"token".to_vec())));
-    let once = ["Hello", "OpenSession", "Get", "SearchItems", "GetSecret"];
-    assert_eq!(called[..5], once);
-    assert_eq!(called[5..], ["Get", "SearchItems", "GetSecret"]);
+    let once = [
+        "Hello",
+        "OpenSession",
+        "ReadAlias",
+        "Get",
+        "SearchItems",
+        "GetSecret",
+    ];
+    assert_eq!(called[..6], once);
+    assert_eq!(called[6..], ["Get", "SearchItems", "GetSecret"]);
     let none = || Some(Said::values("ao", no_item));
     let (result, called) = asked("SearchItems", none, |store| {
         load(store)?;
         save(store)
     });
     assert_eq!(result, Ok(()));
-    assert_eq!(
-        called,
-        ["Hello", "OpenSession", "Get", "SearchItems", "CreateItem"]
-    );
+    assert_eq!(called[..5], once[..5]);
+    assert_eq!(called[5..], ["CreateItem"]);
 }
 
 #[test]
@@ -160,6 +168,12 @@ fn what_is_not_served_is_unavailable_in_words() {
             "{error}"
         );
         assert!(error.contains(why), "{error}");
+    }
+    let none = || Some(Said::values("o", |values| values.text("/")));
+    for request in [save, |store: &SecretServiceStore| load(store).map(drop)] {
+        let (result, _) = asked("ReadAlias", none, request);
+        let error = result.unwrap_err();
+        assert!(error.contains("there is no default collection"), "{error}");
     }
     let refused = || Some(Said::error("a.b.Error", "so"));
     let (result, _) = asked("GetSecret", refused, load);
@@ -222,7 +236,13 @@ fn an_item_that_someone_else_removed_is_not_there() {
 
 #[test]
 fn an_answer_of_other_types_is_refused() {
-    for method in ["OpenSession", "Get", "SearchItems", "GetSecret"] {
+    for method in [
+        "OpenSession",
+        "ReadAlias",
+        "Get",
+        "SearchItems",
+        "GetSecret",
+    ] {
         let (result, _) = asked(method, || Some(Said::text("what?")), load);
         assert!(result.unwrap_err().contains("makes no sense"), "{method}");
     }
