@@ -42,8 +42,22 @@ pub(super) async fn read(session: &Session<'_>) -> Result<Seen, LocksError> {
     let settings = session.config.file.terraform.backend.as_ref();
     let (access, backend) = lock::open(session.root.as_ref(), settings, &load_aws).await?;
     let locks = lock::read(&access, &backend, &session.workspace).await?;
+    let held = described(session, &backend, locks.held());
+    Ok(Seen {
+        access,
+        backend,
+        locks,
+        held,
+    })
+}
+
+fn described<'a>(
+    session: &Session<'_>,
+    backend: &S3Backend,
+    locks: impl IntoIterator<Item = &'a Held>,
+) -> Vec<HeldLock> {
     let mut held: Vec<HeldLock> = Vec::new();
-    for one in locks.held() {
+    for one in locks {
         // Both places hold the same lock: its holder is looked for once.
         let known = held.iter().find(|known| known.id == one.id()).cloned();
         held.push(match known {
@@ -51,15 +65,10 @@ pub(super) async fn read(session: &Session<'_>) -> Result<Seen, LocksError> {
                 place: one.place.to_string(),
                 ..known
             },
-            None => HeldLock::new(session, &backend, one),
+            None => HeldLock::new(session, backend, one),
         });
     }
-    Ok(Seen {
-        access,
-        backend,
-        locks,
-        held,
-    })
+    held
 }
 
 /// Reads the contract, and says meanwhile who holds the lock. For commands that need no lock.
@@ -69,11 +78,15 @@ pub(super) async fn contract(session: &Session<'_>) -> Result<ContractRead, Comm
 }
 
 async fn mention(session: &Session<'_>) {
+    let settings = session.config.file.terraform.backend.as_ref();
     // Whoever may not read the lock is not stopped by it either.
-    let Ok(seen) = read(session).await else {
+    let Ok((access, backend)) = lock::open(session.root.as_ref(), settings, &load_aws).await else {
         return;
     };
-    if let Some(lock) = seen.held.first() {
+    let Ok(locks) = lock::read_held(&access, &backend, &session.workspace).await else {
+        return;
+    };
+    if let Some(lock) = described(session, &backend, &locks).first() {
         session.ui.warn(format!(
             "{}; this command takes no lock, and goes on with what Terraform wrote last",
             lock.sentence(Timestamp::now())

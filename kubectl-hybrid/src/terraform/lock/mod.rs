@@ -17,5 +17,5 @@ pub use finding::Finding;
 pub use force_unlock::{ForceUnlock, Shell};
 pub use held::{Held, LockInfo, Locks, Place, Unreadable, YOUNG};
 pub use liveness::{Here, Liveness, of_holder};
-pub use read::{LocksError, open, read};
+pub use read::{LocksError, open, read, read_held};
 pub use release::{Outcome, Released, release};

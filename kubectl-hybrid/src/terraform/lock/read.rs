@@ -70,18 +70,14 @@ pub async fn read(
     workspace: &Workspace,
 ) -> Result<Locks, LocksError> {
     let address = backend.address(workspace);
-    let (row, file, digest, state) = tokio::join!(
-        Box::pin(lock_row(access, backend, &address)),
-        Box::pin(lock_file(access, backend, &address)),
+    let (places, digest, state) = tokio::join!(
+        Box::pin(places(access, backend, &address)),
         Box::pin(row(access, backend, address.digest_id())),
         Box::pin(state(access, backend, &address)),
     );
-    let lock_file = match file {
-        Err(_) if !backend.use_lockfile => None,
-        file => file.map_err(|error| LocksError::Aws(Box::new(error)))?,
-    };
+    let (dynamodb, lock_file) = places?;
     Ok(Locks {
-        dynamodb: row.map_err(|error| LocksError::Aws(Box::new(error)))?,
+        dynamodb,
         lock_file,
         uses_both: backend.lock_table.is_some() && backend.use_lockfile,
         state_exists: state.exists,
@@ -93,6 +89,36 @@ pub async fn read(
             .and_then(|row| text_of(&row, "Digest")),
         address,
     })
+}
+
+/// Reads who holds the lock of `workspace`, and nothing else: neither the state nor its digest.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_held(
+    access: &Access,
+    backend: &S3Backend,
+    workspace: &Workspace,
+) -> Result<Vec<Held>, LocksError> {
+    let (row, file) = places(access, backend, &backend.address(workspace)).await?;
+    Ok(row.into_iter().chain(file).collect())
+}
+
+/// What is in the table, and in the lock file.
+async fn places(
+    access: &Access,
+    backend: &S3Backend,
+    address: &StateAddress,
+) -> Result<(Option<Held>, Option<Held>), LocksError> {
+    let (row, file) = tokio::join!(
+        Box::pin(lock_row(access, backend, address)),
+        Box::pin(lock_file(access, backend, address)),
+    );
+    let file = match file {
+        Err(_) if !backend.use_lockfile => None,
+        file => file.map_err(|error| LocksError::Aws(Box::new(error)))?,
+    };
+    Ok((row.map_err(|error| LocksError::Aws(Box::new(error)))?, file))
 }
 
 type Row = std::collections::HashMap<String, AttributeValue>;
