@@ -94,6 +94,14 @@ pub enum BuildError {
     },
 }
 
+/// What docker and buildx say when the engine is not there, or goes away during a build.
+const ENGINE_GONE: [&str; 4] = [
+    "Cannot connect to the Docker daemon",
+    "Is the docker daemon running",
+    "Unavailable: error reading from server",
+    "Unavailable: closing transport",
+];
+
 impl BuildError {
     /// Reads the failure of a build.
     pub(super) fn from_command(service: String, error: CommandError) -> Self {
@@ -104,7 +112,7 @@ impl BuildError {
             };
         };
         let says = |text: &str| failure.tail.iter().any(|line| line.contains(text));
-        if says("Cannot connect to the Docker daemon") || says("Is the docker daemon running") {
+        if ENGINE_GONE.iter().any(|text| says(text)) {
             Self::EngineGone { service, failure }
         } else if says("no space left on device") {
             Self::DiskFull { service, failure }
