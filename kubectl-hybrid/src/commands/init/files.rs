@@ -152,6 +152,8 @@ fn bootstrap_values(answers: &Answers) -> String {
     if let Some(region) = &answers.region {
         let _ = writeln!(text, "region = {}", hcl(region));
     }
+    // It says that the step was taken, and so has to be the last file of it.
+    text.push_str("\n# `kubectl hybrid init` writes it, after the root's other values.\nbackend_file = \"\"\n");
     text
 }
 
