@@ -125,7 +125,7 @@ resource "kubernetes_deployment_v1" "this" {
             for_each = each.value.port[*]
 
             content {
-              period_seconds    = 2
+              period_seconds    = 1
               failure_threshold = 3
 
               http_get {
