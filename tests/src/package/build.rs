@@ -2,26 +2,20 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use super::PackageError;
+use super::{PackageError, Toolchain};
 use crate::source_tree;
 
 /// Builds both programs for release in the folder `target`, and gives the folder that they are in.
 /// What cargo says goes to stderr.
-pub fn build(target: &Path) -> Result<PathBuf, PackageError> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "-p",
-            "kubectl-hybrid",
-            "-p",
-            "docker-credential-ecr-hybrid",
-            "--target-dir",
-        ])
+pub fn build(toolchain: &Toolchain, target: &Path) -> Result<PathBuf, PackageError> {
+    let status = toolchain
+        .cargo()
+        .args(["build", "--quiet", "--release"])
+        .args(["-p", "kubectl-hybrid", "-p", "docker-credential-ecr-hybrid"])
+        .args(toolchain.options())
+        .arg("--target-dir")
         .arg(target)
         .current_dir(source_tree())
         .stdout(Stdio::null())
@@ -30,7 +24,7 @@ pub fn build(target: &Path) -> Result<PathBuf, PackageError> {
             why: source.to_string(),
         })?;
     if status.success() {
-        Ok(target.join("release"))
+        Ok(toolchain.folder(target))
     } else {
         Err(PackageError::Cargo {
             why: format!("it ended with {status}"),

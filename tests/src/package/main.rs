@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hybrid_tests::package::{self, Platform};
+use hybrid_tests::package::{self, PackageError, Platform, Toolchain};
 
 /// Make the archive and the manifest for krew
 #[derive(Debug, Parser)]
@@ -33,10 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let binaries = match &arguments.binaries {
-        Some(folder) => folder.clone(),
-        None => package::build(&package::target_folder()?)?,
-    };
+    let binaries = arguments.binaries.clone().map_or_else(built, Ok)?;
     let version = env!("CARGO_PKG_VERSION");
     let archive = package::pack(version, Platform::here(), &binaries, &arguments.out)?;
     let text = package::manifest(version, &arguments.release, std::slice::from_ref(&archive));
@@ -44,4 +41,18 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     fs::write(&manifest, text)?;
     println!("{}\n{}", archive.path.display(), manifest.display());
     Ok(())
+}
+
+/// The folder with the programs, built for release.
+fn built() -> Result<PathBuf, PackageError> {
+    let toolchain = Toolchain::find();
+    if toolchain.could_be_static() {
+        eprintln!(
+            "note: the programs will need this system's libc; for static ones run `rustup target \
+             add {}-unknown-linux-musl`, or on Debian `apt-get install {}`",
+            std::env::consts::ARCH,
+            package::PACKAGES.join(" ")
+        );
+    }
+    package::build(&toolchain, &package::target_folder()?)
 }

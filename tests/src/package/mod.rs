@@ -5,7 +5,9 @@ mod build;
 #[cfg(unix)]
 pub mod krew;
 mod manifest;
+mod toolchain;
 
 pub use archive::{Archive, PackageError, pack};
 pub use build::{build, target_folder};
 pub use manifest::{Platform, manifest};
+pub use toolchain::{PACKAGES, Toolchain};

@@ -1,7 +1,8 @@
 //! One process from its start to its end.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
@@ -15,29 +16,59 @@ pub(super) struct Finished {
 }
 
 /// Runs a process with this input. `what` names it in errors.
+///
+/// Its streams are files: through pipes the time would hold that of this process, too, which is woken
+/// to write and to read.
 pub(super) fn run(what: &str, command: &mut Command, input: &[u8]) -> Result<Finished, BenchError> {
     let failed = |source| BenchError::Start {
         what: what.to_owned(),
         source,
     };
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut streams = Streams::new(input).map_err(failed)?;
+    streams.connect(command).map_err(failed)?;
     let begin = Instant::now();
-    let mut child = command.spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A process that ends without reading its input is judged by how it ends.
-        let _ = stdin.write_all(input);
-    }
-    let output = child.wait_with_output().map_err(failed)?;
+    let status = command.status().map_err(failed)?;
     let elapsed = begin.elapsed();
     Ok(Finished {
         elapsed,
-        code: output.status.code(),
-        stdout: output.stdout,
-        stderr: output.stderr,
+        code: status.code(),
+        stdout: content(&mut streams.stdout).map_err(failed)?,
+        stderr: content(&mut streams.stderr).map_err(failed)?,
     })
+}
+
+struct Streams {
+    stdin: File,
+    stdout: File,
+    stderr: File,
+}
+
+impl Streams {
+    fn new(input: &[u8]) -> io::Result<Self> {
+        let mut stdin = tempfile::tempfile()?;
+        stdin.write_all(input)?;
+        stdin.rewind()?;
+        Ok(Self {
+            stdin,
+            stdout: tempfile::tempfile()?,
+            stderr: tempfile::tempfile()?,
+        })
+    }
+
+    fn connect(&self, command: &mut Command) -> io::Result<()> {
+        command
+            .stdin(self.stdin.try_clone()?)
+            .stdout(self.stdout.try_clone()?)
+            .stderr(self.stderr.try_clone()?);
+        Ok(())
+    }
+}
+
+fn content(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl Finished {

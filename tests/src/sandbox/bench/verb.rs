@@ -10,7 +10,7 @@ use super::deploy::Deploys;
 use super::helper::Helpers;
 use super::terraform::Reads;
 use super::{BenchError, figure, table};
-use crate::package;
+use crate::package::{self, Toolchain};
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::{self, Item};
 use crate::sandbox::{Layout, SandboxError, verbs};
@@ -70,9 +70,7 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         supply::ensure(Item::Keyctl, layout.cache(), report).map_err(SandboxError::from)?;
     let binaries = match &options.binaries {
         Some(folder) => absolute(folder)?,
-        None => report.step("release binaries built", || {
-            package::build(&package::target_folder()?)
-        })?,
+        None => released(layout, report)?,
     };
     let inside = |subjects: &[Subject]| -> Result<u8, BenchError> {
         let mut command = Command::new(&program);
@@ -126,6 +124,21 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         code = code.max(inside(&locked)?);
     }
     Ok(code)
+}
+
+/// The programs as they are shipped.
+fn released(layout: &Layout, report: &Report) -> Result<PathBuf, BenchError> {
+    let mut toolchain = Toolchain::find();
+    if toolchain.could_be_static() {
+        match supply::packages(&package::PACKAGES, layout.cache(), report) {
+            Ok(()) => toolchain = Toolchain::find(),
+            Err(error) => report.warn(format!("Not what is shipped is measured: {error}")),
+        }
+    }
+    let built = report.step("release binaries built", || {
+        package::build(&toolchain, &package::target_folder()?)
+    })?;
+    Ok(built)
 }
 
 /// Measures. Runs inside the sandbox, in its environment.

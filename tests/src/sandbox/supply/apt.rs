@@ -6,9 +6,13 @@ use std::process::Command;
 
 use super::{SupplyError, child, machine};
 
-/// What maintainer scripts start daemons with. Covered for the installer alone, in a mount
+/// What maintainer scripts start daemons with, now and at each boot. Covered for the installer alone, in a mount
 /// namespace that ends with it, so that nothing has to be put back.
-const STARTERS: [&str; 2] = ["/usr/sbin/invoke-rc.d", "/usr/bin/deb-systemd-invoke"];
+const STARTERS: [&str; 3] = [
+    "/usr/sbin/invoke-rc.d",
+    "/usr/bin/deb-systemd-helper",
+    "/usr/bin/deb-systemd-invoke",
+];
 
 /// Covers each starter with a command that does nothing, and then becomes the installer.
 const COVER: &str = r#"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::making::Making;
 use super::search::Search;
-use super::{Cache, Item, Missing, Supplied, Supplies, SupplyError, build};
+use super::{Cache, Item, Missing, Supplied, Supplies, SupplyError, apt, build};
 use crate::sandbox::report::Report;
 
 /// Makes sure of one part.
@@ -46,6 +46,14 @@ pub fn ensure_all(items: &[Item], cache: &Cache, report: &Report) -> Result<Supp
         search.known.save(cache);
     }
     Ok(supplies)
+}
+
+/// Installs Debian packages that no part is made of.
+pub fn packages(names: &[&str], cache: &Cache, report: &Report) -> Result<(), SupplyError> {
+    let _mine = build::Exclusive::take(cache, report)?;
+    let groups: Vec<&[&str]> = names.iter().map(std::slice::from_ref).collect();
+    let label = format!("{} Debian packages installed", names.len());
+    report.step(label, || apt::install(&groups, &cache.root().join("logs")))
 }
 
 /// What of `items` could not be had, each with what to do. Changes nothing.

@@ -25,7 +25,7 @@ mod supplied;
 mod version;
 
 pub use cache::Cache;
-pub use ensure::{check, ensure, ensure_all};
+pub use ensure::{check, ensure, ensure_all, packages};
 pub use error::{Missing, SupplyError};
 pub use item::Item;
 pub use supplied::{Source, Supplied, Supplies};
