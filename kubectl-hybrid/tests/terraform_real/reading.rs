@@ -83,19 +83,27 @@ async fn a_fresh_clone_is_read_without_init_and_terraform_cannot() {
     ));
 }
 
+const KMS_KEY: &str =
+    "arn:aws:kms:eu-central-1:123456789012:key/1f2e3d4c-5b6a-4789-8901-23456789abcd";
+
 #[tokio::test]
 #[ignore = "needs the sandbox"]
-async fn role_endpoints_key_and_prefix_of_the_backend_are_honoured() {
+async fn role_endpoints_keys_and_prefix_of_the_backend_are_honoured() {
     let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap();
     let more = format!(
         "workspace_key_prefix = \"teams/a\"\nuse_path_style = true\nencrypt = true\n\
+         kms_key_id = \"{KMS_KEY}\"\n\
          endpoints = {{ s3 = \"{endpoint}\", dynamodb = \"{endpoint}\", sts = \"{endpoint}\" }}\n\
          assume_role = {{ role_arn = \"arn:aws:iam::123456789012:role/state\", external_id = \"ours\" }}\n"
     );
     let setting = Setting::with_backend(Mode::Both, &more, None).await;
     assert!(setting.backend.role.is_some() && setting.backend.path_style);
     setting.make_state();
-    assert!(setting.keys().await.contains(&format!("teams/a/dev/{KEY}")));
+    let key = format!("teams/a/dev/{KEY}");
+    assert!(setting.keys().await.contains(&key));
+    let head = setting.access.s3.head_object();
+    let head = head.bucket(&setting.backend.bucket).key(&key).send().await;
+    assert_eq!(head.unwrap().ssekms_key_id(), Some(KMS_KEY));
     let read = setting.read(ContractSource::State).await.unwrap();
     let Provenance::State(facts) = &read.provenance else {
         unreachable!("it was asked for the state");

@@ -9,5 +9,6 @@ mod bootstrap;
 mod folder;
 mod foreign;
 mod laptop;
+mod login;
 mod personal;
 mod shared;
