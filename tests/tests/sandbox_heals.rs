@@ -172,13 +172,15 @@ fn an_up_that_is_killed_half_way_is_finished_by_the_next() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the sandbox starts");
-    let lines = BufReader::new(up.stderr.take().unwrap()).lines();
-    let half = lines
+    let mut heard = Vec::new();
+    let half = BufReader::new(up.stderr.take().unwrap())
+        .lines()
         .map_while(Result::ok)
-        .find(|line| line.contains("etcd"));
+        .inspect(|line| heard.push(line.clone()))
+        .any(|line| line.contains("etcd"));
     up.kill().unwrap();
     up.wait().unwrap();
-    assert!(half.is_some(), "`up` says nothing of etcd");
+    assert!(half, "`up` says nothing of etcd: {heard:#?}");
     succeeds(&mut sandbox("up"));
     assert_all_is_well();
 }
