@@ -432,13 +432,13 @@ pub enum Helper {
 #[derive(Debug, Clone, Args)]
 pub struct HelperConfigure {
     /// Take the registry out again
-    #[arg(long)]
+    #[arg(long, env = "HYBRID_HELPER_REMOVE", value_parser = BoolishValueParser::new())]
     pub remove: bool,
     /// Print what would change, as a diff, and change nothing
-    #[arg(long, env = "HYBRID_DRY_RUN")]
+    #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
     /// Change Podman's auth.json as well as Docker's config.json
-    #[arg(long)]
+    #[arg(long, env = "HYBRID_HELPER_PODMAN", value_parser = BoolishValueParser::new())]
     pub podman: bool,
 }
 
@@ -450,13 +450,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-}
+mod tests;
