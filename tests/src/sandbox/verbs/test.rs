@@ -25,16 +25,19 @@ use crate::source_tree;
 const SHOWN: usize = 400;
 /// The tests of the product's rooms on real parts, without those of the Terraform room.
 const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "rollout_real"];
-/// The tests of the Terraform configuration, and its modules that use the deployed workspace.
+/// The tests of the bridge and the delivery, one after the other. None starts Terraform, and what
+/// they let fail concerns nobody else.
+const DELIVERY: [(&str, &str); 2] = [("regcred", "regcred_real"), ("roll-out", "roll_out")];
+/// The tests of the Terraform configuration, and its modules that deploy.
 const CONFIGURATION: &str = "terraform_configuration";
-const OF_THE_WORKSPACE: &str = "shared::";
+const DEPLOYING: [&str; 2] = ["foreign::", "shared::"];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
 const WHOLE: [(&str, &str); 6] = [
     ("clients", "clients"),
     ("init", "init"),
     ("end to end", "end_to_end"),
-    ("roll-out", "roll_out"),
-    ("regcred", "regcred_real"),
+    ("faults", "faults"),
+    ("manners", "manners"),
     ("the sandbox heals", "sandbox_heals"),
 ];
 /// The tests of the room that need OpenTofu.
@@ -82,6 +85,7 @@ pub fn test(
         thread::scope(|scope| {
             scope.spawn(|| run.of_terraform());
             run.of_the_rooms();
+            run.one_by_one(&DELIVERY);
         });
         run.of_the_whole();
     }
@@ -167,10 +171,11 @@ impl Run<'_> {
             }
         }
         self.cargo_step("terraform_real", command, &of_the_tests);
-        let skip = format!("--skip={OF_THE_WORKSPACE}");
         let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
         if self.filters.is_empty() {
-            of_the_tests.push(&skip);
+            for module in DEPLOYING {
+                of_the_tests.extend(["--skip", module]);
+            }
         }
         let command = self.real(&["--test", CONFIGURATION]);
         self.cargo_step("terraform configuration", command, &of_the_tests);
@@ -183,13 +188,17 @@ impl Run<'_> {
 
     fn of_the_whole(&self) {
         if self.filters.is_empty() {
-            self.cargo_step(
-                "terraform configuration, deployed",
-                self.real(&["--test", CONFIGURATION]),
-                &["--ignored", "--test-threads=1", OF_THE_WORKSPACE],
-            );
+            let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+            of_the_tests.extend(DEPLOYING);
+            let command = self.real(&["--test", CONFIGURATION]);
+            self.cargo_step("terraform configuration, deployed", command, &of_the_tests);
         }
-        for (name, suite) in WHOLE {
+        self.one_by_one(&WHOLE);
+    }
+
+    /// Suites whose tests share the sandbox.
+    fn one_by_one(&self, suites: &[(&str, &str)]) {
+        for &(name, suite) in suites {
             let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
             if suite == "clients" && !self.has_podman() {
                 of_the_tests.extend(["--skip", "podman"]);
@@ -257,6 +266,7 @@ impl Run<'_> {
             };
             let commands = vec![
                 of(&["init", "-no-color", "-input=false", "-backend=false"]),
+                of(&["validate", "-no-color"]),
                 of(&["test", "-no-color"]),
             ];
             self.step(name.trim_end(), commands, |_, output| {

@@ -1,0 +1,379 @@
+//! What goes wrong on the way of a deploy: each is one sentence, nothing is lost, and the next
+//! deploy goes on.
+//!
+//! They share one cluster and one front: run them one at a time.
+
+#![cfg(test)]
+
+mod deployed;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use deployed::{
+    NAMESPACE, PATIENCE, Project, WORKSPACE, assert_web_shows, front, in_the_registry, kubectl_json,
+};
+use hybrid_tests::said::{Said, list, text};
+use serde_json::{Value, json};
+
+const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+/// Heals the front in the end.
+struct Faults;
+
+impl Faults {
+    fn of(specification: &str) -> Self {
+        front().fail_spec(specification).unwrap();
+        Self
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        let _ = front().clear();
+    }
+}
+
+fn image_of(service: &str) -> String {
+    let deployment = kubectl_json(&["get", "deployment", service]);
+    text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
+}
+
+/// The plugin itself, without kubectl before it.
+fn plugin(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new("kubectl-hybrid");
+    command.args(arguments).current_dir(project.path(""));
+    command
+}
+
+/// A number that no other process has in its command line.
+fn unique() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("{}", since.as_nanos() % 1_000_000_000 + 1_000_000_000)
+}
+
+/// How many processes of this machine have that in their command lines.
+fn processes_with(text: &str) -> usize {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(text))
+        .count()
+}
+
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits for the end of a process that has been asked to end.
+#[track_caller]
+fn end_of(child: &mut Child) -> Option<i32> {
+    let mut code = None;
+    until("the end of the deploy", || {
+        let ended = child.try_wait().unwrap();
+        code = ended.and_then(|status| status.code());
+        ended.is_some()
+    });
+    code
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_deploy_that_is_ended_from_outside_leaves_nothing_behind() {
+    let project = Project::deployed();
+    let before = image_of("web");
+    for (signal, code, why) in [("INT", 130, "interrupted"), ("TERM", 143, "asked to end")] {
+        let marker = unique();
+        let dockerfile = format!("FROM busybox:1.36\nRUN sleep {marker}\n");
+        fs::write(project.path("web/Dockerfile"), dockerfile).unwrap();
+        let mut child = plugin(&project, &["deploy", "web"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        until("the step of the build", || {
+            processes_with(&format!("sleep {marker}")) > 0
+                || processes_with(&format!("sleep\0{marker}")) > 0
+        });
+        let pid = child.id().to_string();
+        Said::of(Command::new("kill").args(["-s", signal, &pid])).succeeds();
+        assert_eq!(end_of(&mut child), Some(code), "{signal}");
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert!(said.contains(&format!("error: {why}\n")), "{said}");
+
+        let folder = project.path("");
+        let folder = folder.to_string_lossy();
+        assert_eq!(processes_with(folder.trim_end_matches('/')), 0, "{signal}");
+        until("the end of the build in the engine", || {
+            processes_with(&marker) == 0
+        });
+        assert_eq!(image_of("web"), before);
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn the_clusters_token_pulls_and_cannot_push() {
+    let project = Project::deployed();
+    project.hybrid(&["regcred", "sync", "--force"]).succeeds();
+    let secret = kubectl_json(&["get", "secret", "regcred"]);
+    let config = STANDARD
+        .decode(text(&secret["data"][".dockerconfigjson"]))
+        .unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    let login = text(&config["auths"][HOST]["auth"]);
+    let password = String::from_utf8(STANDARD.decode(login).unwrap()).unwrap();
+    let password = password.strip_prefix("AWS:").unwrap();
+    let check = front().check_token(password).unwrap();
+    let principal = check.principal.unwrap_or_default();
+    let role = format!(":assumed-role/{NAMESPACE}-pull/");
+    assert!(principal.contains(&role), "{principal}");
+
+    // Docker with this login and no other.
+    let folder = project.path("docker-config");
+    fs::create_dir(&folder).unwrap();
+    let config = json!({ "auths": { HOST: { "auth": login } } });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let docker = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        command.args(arguments).env("DOCKER_CONFIG", &folder);
+        Said::of(&mut command)
+    };
+    let image = format!("{HOST}/{NAMESPACE}/web:{WORKSPACE}");
+    docker(&["pull", "--quiet", &image]).succeeds();
+    let other = format!("{HOST}/{NAMESPACE}/web:not-by-the-cluster");
+    docker(&["tag", &image, &other]).succeeds();
+    let said = docker(&["push", &other]);
+    docker(&["image", "rm", &other]).succeeds();
+    assert_eq!(said.code, Some(1), "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stderr.contains("not authorized to perform: ecr:"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_deploy_without_changes_asks_each_side_once() {
+    let project = Project::deployed();
+    front().reset_calls().unwrap();
+    let report = project
+        .hybrid(&["deploy", "--output=json"])
+        .succeeds()
+        .json();
+    let calls = front().calls().unwrap();
+    for service in list(&report["services"]) {
+        assert_eq!(service["rolled"], Value::Bool(false), "{service}");
+    }
+    let of = |service: &str| -> u64 {
+        calls
+            .iter()
+            .filter(|(name, _)| name.starts_with(service))
+            .map(|(_, count)| count)
+            .sum()
+    };
+    // A repository is asked for all that is looked up in it at once.
+    assert_eq!(of("ecr:BatchGetImage"), 3, "{calls:?}");
+    assert_eq!(of("ecr:"), 3, "{calls:?}");
+    // The state, and the lock that the deploy would mention.
+    assert_eq!(of("s3:GetObject"), 2, "{calls:?}");
+    assert_eq!(of("sts:"), 0, "{calls:?}");
+    assert_eq!(of("registry:"), 0, "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn throttling_and_a_registry_that_stumbles_are_outlasted() {
+    let project = Project::deployed();
+    let page = project.change_web();
+    let faults = Faults::of("ecr:BatchGetImage=ThrottlingException*2");
+    front()
+        .fail_spec("ecr:PutImage=ThrottlingException*1")
+        .unwrap();
+    front().fail_spec("registry:push=503*1").unwrap();
+    project.hybrid(&["deploy"]).succeeds();
+    drop(faults);
+    assert_web_shows(&page);
+    assert!(image_of("web").ends_with(&in_the_registry("web")));
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_registry_that_is_down_is_named_and_the_next_deploy_goes_on() {
+    let project = Project::deployed();
+    let before = image_of("web");
+    let page = project.change_web();
+    // Not the layers: the engine itself tries those again for minutes.
+    let faults = Faults::of("registry:PutManifest=500");
+    let said = project.hybrid(&["deploy", "web"]);
+    let sentence = said.fails(6);
+    assert!(
+        sentence.contains("web") && sentence.contains("500"),
+        "{sentence}"
+    );
+    drop(faults);
+    assert_eq!(image_of("web"), before);
+    project.hybrid(&["deploy"]).succeeds();
+    assert_web_shows(&page);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_token_that_expires_during_the_push_is_minted_again() {
+    let project = Project::deployed();
+    let page = project.change_web();
+    // The push has its token and waits with it.
+    let _faults = Faults;
+    front().delay("registry:push", 1500).unwrap();
+    let mut child = plugin(&project, &["deploy", "web"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        if line.split_whitespace().nth(1) == Some("built") {
+            // Docker asks for the token before it sends the first layer.
+            let pushes = || front().count("InitiateLayerUpload").unwrap_or_default();
+            let (since, begun) = (Instant::now(), pushes());
+            while pushes() == begun && since.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(20));
+            }
+            assert!(front().expire_tokens().unwrap() > 0);
+            front().delay("registry:push", 0).unwrap();
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let code = end_of(&mut child);
+    let cleared = Command::new("docker-credential-ecr-hybrid")
+        .args(["cache", "clear"])
+        .output();
+    assert!(cleared.is_ok_and(|output| output.status.success()));
+    assert_eq!(code, Some(0), "{said}");
+    assert_web_shows(&page);
+}
+
+/// A way to the engine that can be cut.
+struct Way {
+    open: Arc<Mutex<Option<Vec<UnixStream>>>>,
+}
+
+impl Way {
+    fn to(engine: &Path, at: &Path) -> Self {
+        let listener = UnixListener::bind(at).unwrap();
+        let open = Arc::new(Mutex::new(Some(Vec::new())));
+        let (way, engine) = (Arc::clone(&open), engine.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = UnixStream::connect(&engine) else {
+                    return;
+                };
+                let mut open = way.lock().unwrap();
+                let Some(streams) = open.as_mut() else {
+                    // Cut: nobody is let in.
+                    continue;
+                };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    streams.push(from.try_clone().unwrap());
+                    thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Write);
+                    });
+                }
+            }
+        });
+        Self { open }
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().take().into_iter().flatten() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn an_engine_that_stops_during_a_build_is_named() {
+    let project = Project::deployed();
+    let before = image_of("web");
+    let marker = unique();
+    let dockerfile = format!("FROM busybox:1.36\nRUN sleep {marker}\n");
+    fs::write(project.path("web/Dockerfile"), dockerfile).unwrap();
+    let engine = std::env::var("DOCKER_HOST").expect("the sandbox's environment");
+    let engine = engine.strip_prefix("unix://").unwrap();
+    let socket = project.path("engine.sock");
+    let way = Way::to(Path::new(engine), &socket);
+    let mut command = plugin(&project, &["deploy", "web"]);
+    command
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    until("the step of the build", || processes_with(&marker) > 0);
+    way.cut();
+    let output = child.wait_with_output().unwrap();
+    let said = Said {
+        code: output.status.code(),
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    let sentence = said.fails(6);
+    assert!(
+        sentence.contains("engine") || sentence.contains("Docker"),
+        "{sentence}"
+    );
+    until("the end of the build in the engine", || {
+        processes_with(&marker) == 0
+    });
+    assert_eq!(image_of("web"), before);
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_full_disk_is_named_with_the_file_that_it_concerns() {
+    let project = Project::deployed();
+    let before = image_of("web");
+    project.change_web();
+    let full = project.path("full");
+    fs::create_dir(&full).unwrap();
+    // In a mount namespace of its own: nothing of it is left when the process ends.
+    let script = "mount -t tmpfs -o size=4k full \"$FULL\" && head -c 4096 /dev/zero > \"$FULL/x\"; \
+                  exec kubectl-hybrid deploy web";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .env("FULL", &full)
+        .env("XDG_CACHE_HOME", &full)
+        .current_dir(project.path(""));
+    let said = Said::of(&mut command);
+    let sentence = said.fails(6);
+    assert!(
+        sentence.contains("No space left on device") && sentence.contains("full"),
+        "{sentence}"
+    );
+    assert_eq!(image_of("web"), before);
+}
