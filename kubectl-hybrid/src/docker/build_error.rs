@@ -98,8 +98,9 @@ pub enum BuildError {
 const ENGINE_GONE: [&str; 4] = [
     "Cannot connect to the Docker daemon",
     "Is the docker daemon running",
-    "Unavailable: error reading from server",
-    "Unavailable: closing transport",
+    // Of gRPC, with which buildx speaks to the engine; what is before it depends on the call.
+    "error reading from server",
+    "closing transport",
 ];
 
 impl BuildError {
