@@ -100,6 +100,8 @@ impl Reads {
                 what: "The lock that was measured".to_owned(),
                 why: "is not held".to_owned(),
             })?;
-        self.hybrid(WHAT, &["unlock", "--yes", id]).map(drop)
+        // Inside, this machine has another name than the one that the lock was left by.
+        self.hybrid(WHAT, &["unlock", "--yes", "--force", id])
+            .map(drop)
     }
 }
