@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::group::Group;
 
-/// How many of the last lines are kept for a failure.
+/// How many of the last lines of each stream are kept for a failure. They are counted apart: the two
+/// are read side by side, and what one says last must not push out the reason that the other gave.
 const TAIL_LINES: usize = 20;
 
 /// The longest line that is kept, in bytes; the log file has it whole.
@@ -119,7 +120,7 @@ pub struct Failure {
     pub status: ExitStatus,
     /// Its standard output.
     pub stdout: String,
-    /// The last lines of both streams, about 20.
+    /// The last lines of both streams, up to 20 of each.
     pub tail: Vec<String>,
     /// Where the whole output is, when it was kept.
     pub log: Option<PathBuf>,
@@ -325,7 +326,9 @@ impl Command {
             });
         }
         let stdout = String::from_utf8_lossy(&transcript.stdout).into_owned();
-        let tail = Vec::from(transcript.tail);
+        let tail = (transcript.tail.into_iter())
+            .map(|line| line.text)
+            .collect();
         if status.success() {
             Ok(Finished {
                 stdout,
@@ -357,8 +360,13 @@ struct Transcript {
     log: Option<File>,
     log_error: Option<io::Error>,
     stdout: Vec<u8>,
-    tail: VecDeque<String>,
+    tail: VecDeque<TailLine>,
     on_line: Option<OnLine>,
+}
+
+struct TailLine {
+    is_stdout: bool,
+    text: String,
 }
 
 impl Transcript {
@@ -394,10 +402,17 @@ impl Transcript {
         if text.is_empty() {
             return;
         }
-        if self.tail.len() == TAIL_LINES {
-            self.tail.pop_front();
+        let mut same =
+            (self.tail.iter().enumerate()).filter(|(_, kept)| kept.is_stdout == is_stdout);
+        if let Some((oldest, _)) = same.next()
+            && same.count() + 1 == TAIL_LINES
+        {
+            self.tail.remove(oldest);
         }
-        self.tail.push_back(text.to_owned());
+        self.tail.push_back(TailLine {
+            is_stdout,
+            text: text.to_owned(),
+        });
         if let Some(tell) = &self.on_line {
             tell(text);
         }

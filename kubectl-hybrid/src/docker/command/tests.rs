@@ -28,9 +28,24 @@ async fn a_failure_keeps_the_status_and_the_last_lines() {
         .unwrap_err();
     let failure = error.failure().unwrap();
     assert_eq!(failure.status.code(), Some(3));
-    assert_eq!(failure.tail.len(), TAIL_LINES);
+    assert_eq!(failure.tail.len(), TAIL_LINES + 1);
     assert!(failure.tail.iter().any(|line| line == "broken"));
     assert!(failure.stdout.starts_with("line 1\n"));
+}
+
+#[test]
+fn a_talkative_stream_does_not_push_out_the_reason_that_the_other_gave() {
+    let mut transcript = Transcript::default();
+    transcript.add(b"broken\n", false);
+    for line in 1..=50 {
+        transcript.add(format!("line {line}\n").as_bytes(), true);
+    }
+    let tail: Vec<_> = (transcript.tail.iter())
+        .map(|line| line.text.as_str())
+        .collect();
+    assert_eq!(tail.len(), TAIL_LINES + 1);
+    assert_eq!(tail[..2], ["broken", "line 31"]);
+    assert_eq!(tail[TAIL_LINES], "line 50");
 }
 
 #[tokio::test]
