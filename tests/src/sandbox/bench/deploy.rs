@@ -1,15 +1,14 @@
 //! The deploy of the example against the pipeline of shell commands that it replaces.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
+use super::BenchError;
 use super::contest::{Contender, Row, contest};
-use super::{BenchError, process};
+use super::process::finish;
+use super::programs::{Programs, private_docker};
 use crate::sandbox::endpoints::{ACCOUNT, NAMESPACE, PROJECT, REGION, WORKSPACE};
 
 const OURS: &str = "kubectl hybrid deploy";
@@ -20,8 +19,7 @@ const PULL_SECRET: &str = "regcred";
 
 /// Both ways of deploying, each from a copy of the example of its own.
 pub(super) struct Deploys {
-    /// The folder of the release binaries.
-    binaries: PathBuf,
+    programs: Programs,
     terraform: PathBuf,
     ours: PathBuf,
     peer: PathBuf,
@@ -35,15 +33,12 @@ pub(super) struct Deploys {
 
 impl Deploys {
     pub(super) fn new(binaries: &Path, example: &Path, scratch: &Path) -> Result<Self, BenchError> {
-        let wrong = |why: &str| BenchError::Wrong {
+        let terraform = env::var_os("HYBRID_TERRAFORM_DIR").ok_or_else(|| BenchError::Wrong {
             what: "The sandbox's environment".to_owned(),
-            why: why.to_owned(),
-        };
-        let terraform =
-            env::var_os("HYBRID_TERRAFORM_DIR").ok_or_else(|| wrong("has no Terraform folder"))?;
-        let docker = env::var_os("DOCKER_CONFIG").ok_or_else(|| wrong("has no DOCKER_CONFIG"))?;
+            why: "has no Terraform folder".to_owned(),
+        })?;
         let deploys = Self {
-            binaries: binaries.to_owned(),
+            programs: Programs::first_from(binaries),
             terraform: terraform.into(),
             ours: scratch.join("hybrid/example"),
             peer: scratch.join("pipeline/example"),
@@ -53,11 +48,7 @@ impl Deploys {
         };
         copy(example, &deploys.ours)?;
         copy(example, &deploys.peer)?;
-        let folder = &deploys.peer_docker;
-        fs::create_dir_all(folder).map_err(BenchError::io("make the folder", folder))?;
-        let plugins = folder.join("cli-plugins");
-        symlink(Path::new(&docker).join("cli-plugins"), &plugins)
-            .map_err(BenchError::io("make the link", &plugins))?;
+        private_docker(&deploys.peer_docker)?;
         Ok(deploys)
     }
 
@@ -97,7 +88,7 @@ impl Deploys {
                 &serde_json::json!({"name": service, "imagePullPolicy": "IfNotPresent"}),
             )?;
         }
-        let mut command = self.command("kubectl");
+        let mut command = self.programs.command("kubectl");
         command
             .args(["--namespace", NAMESPACE, "annotate", "secret", PULL_SECRET])
             .arg("kubectl.kubernetes.io/last-applied-configuration-");
@@ -114,7 +105,7 @@ impl Deploys {
     ) -> Result<(), BenchError> {
         let patch =
             serde_json::json!({"spec": {"template": {"spec": {"containers": [container]}}}});
-        let mut command = self.command("kubectl");
+        let mut command = self.programs.command("kubectl");
         command
             .args(["--namespace", NAMESPACE, "patch", "deployment", service])
             .arg("--patch")
@@ -144,7 +135,7 @@ impl Deploys {
     }
 
     fn deploy(&self) -> Result<Duration, BenchError> {
-        let mut command = self.command("kubectl");
+        let mut command = self.programs.command("kubectl");
         command
             .args(["hybrid", "deploy", "-W", WORKSPACE])
             .current_dir(&self.ours);
@@ -158,14 +149,14 @@ impl Deploys {
             runs,
             &mut [
                 Contender::new("kubectl hybrid status", || {
-                    let mut command = self.command("kubectl-hybrid");
+                    let mut command = self.programs.command("kubectl-hybrid");
                     command
                         .args(["status", "-W", WORKSPACE])
                         .current_dir(&self.ours);
                     finish("kubectl hybrid status", &mut command)
                 }),
                 Contender::new("kubectl get pods", || {
-                    let mut command = self.command("kubectl");
+                    let mut command = self.programs.command("kubectl");
                     command.args(["get", "pods", "--namespace", NAMESPACE]);
                     finish("kubectl get pods", &mut command)
                 }),
@@ -174,7 +165,7 @@ impl Deploys {
     }
 
     fn pipeline(&self) -> Result<Duration, BenchError> {
-        let mut command = self.command("sh");
+        let mut command = self.programs.command("sh");
         command
             .args(["-c", PIPELINE])
             .current_dir(&self.peer)
@@ -214,22 +205,6 @@ impl Deploys {
         }
         Ok(())
     }
-
-    /// A command of the sandbox that finds the release binaries first.
-    fn command(&self, program: &str) -> Command {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(self.binaries.clone()).chain(env::split_paths(&path));
-        let path: OsString = env::join_paths(folders).unwrap_or(path);
-        let mut command = Command::new(program);
-        command.env("PATH", path);
-        command
-    }
-}
-
-fn finish(what: &str, command: &mut Command) -> Result<Duration, BenchError> {
-    process::run(what, command, b"")?
-        .expecting(what, 0)
-        .map(|finished| finished.elapsed)
 }
 
 /// Copies a folder with all that is in it.
@@ -249,6 +224,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), BenchError> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

@@ -37,6 +37,13 @@ pub(super) fn run(what: &str, command: &mut Command, input: &[u8]) -> Result<Fin
     })
 }
 
+/// Runs a process without input that ends well, and says how long it took.
+pub(super) fn finish(what: &str, command: &mut Command) -> Result<Duration, BenchError> {
+    run(what, command, b"")?
+        .expecting(what, 0)
+        .map(|finished| finished.elapsed)
+}
+
 struct Streams {
     stdin: File,
     stdout: File,

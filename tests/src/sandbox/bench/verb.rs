@@ -8,8 +8,10 @@ use clap::{Args, ValueEnum};
 
 use super::deploy::Deploys;
 use super::helper::Helpers;
+use super::many::Many;
+use super::scale::Scale;
 use super::terraform::Reads;
-use super::{BenchError, figure, table};
+use super::{BenchError, figure, start, table};
 use crate::package::{self, Toolchain};
 use crate::sandbox::report::Report;
 use crate::sandbox::supply::{self, Item};
@@ -20,8 +22,14 @@ use crate::sandbox::{Layout, SandboxError, verbs};
 pub enum Subject {
     /// The credential helper
     Helper,
+    /// The start of the plugin
+    Start,
     /// The deploy of the example
     Deploy,
+    /// The deploy of many services of which a few have changed
+    Many,
+    /// Pull secrets in very many namespaces
+    Scale,
     /// What is read of the Terraform state
     Terraform,
 }
@@ -35,9 +43,21 @@ pub struct Options {
     /// Runs of the helper per contender
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     helper_runs: u32,
+    /// Starts of the plugin per contender
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    start_runs: u32,
     /// Deploys per contender
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     deploy_runs: u32,
+    /// Deploys of many services per contender
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    many_runs: u32,
+    /// Runs in very many namespaces per contender
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    scale_runs: u32,
+    /// How many namespaces those are
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    namespaces: u32,
     /// Reads of the Terraform state per contender
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     terraform_runs: u32,
@@ -89,7 +109,11 @@ pub fn run(layout: &Layout, options: &Options, report: &Report) -> Result<u8, Be
         }
         command
             .arg(format!("--helper-runs={}", options.helper_runs))
+            .arg(format!("--start-runs={}", options.start_runs))
             .arg(format!("--deploy-runs={}", options.deploy_runs))
+            .arg(format!("--many-runs={}", options.many_runs))
+            .arg(format!("--scale-runs={}", options.scale_runs))
+            .arg(format!("--namespaces={}", options.namespaces))
             .arg(format!("--terraform-runs={}", options.terraform_runs))
             .arg("--binaries")
             .arg(&binaries)
@@ -169,12 +193,36 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
             report.warn(note);
         }
     }
+    if wants(Subject::Start) {
+        let runs = options.options.start_runs as usize;
+        rows.push(report.step("start measured", || start::row(&binaries, runs))?);
+    }
     if wants(Subject::Deploy) {
         let deploys = Deploys::new(&binaries, &options.example, scratch.path())?;
         let runs = options.options.deploy_runs as usize;
         rows.extend(report.step("deploy measured", || deploys.rows(runs))?);
         // It is short: many runs cost little.
         rows.push(report.step("status measured", || deploys.status_row(4 * runs))?);
+    }
+    if wants(Subject::Many) {
+        let many = report.step("many services deployed", || {
+            Many::new(&binaries, scratch.path())
+        })?;
+        let runs = options.options.many_runs as usize;
+        rows.push(report.step("many services measured", || many.row(runs))?);
+    }
+    if wants(Subject::Scale) {
+        let count = options.options.namespaces;
+        let scale = report.step("namespaces made", || {
+            Scale::new(&binaries, &options.example, scratch.path(), count)
+        })?;
+        let runs = options.options.scale_runs as usize;
+        let measured = report.step("many namespaces measured", || scale.measured(runs))?;
+        rows.extend(measured.rows);
+        figures.extend(measured.figures);
+        for note in measured.notes {
+            report.warn(note);
+        }
     }
     if wants(Subject::Terraform) {
         let reads = Reads::new(&binaries, &options.example)?;

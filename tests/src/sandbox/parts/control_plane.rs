@@ -112,6 +112,10 @@ pub(super) fn controller_manager(bench: &Bench<'_>) -> Result<PartSpec, SandboxE
             "--use-service-account-credentials=true".to_owned(),
             "--leader-elect=false".to_owned(),
             "--bind-address=127.0.0.1".to_owned(),
+            // Tests make and remove many namespaces: by default it would take minutes over them.
+            "--kube-api-qps=200".to_owned(),
+            "--kube-api-burst=400".to_owned(),
+            "--concurrent-namespace-syncs=20".to_owned(),
         ])
         .after(&[API_SERVER])
         .ready(Readiness::Tcp(([127, 0, 0, 1], 10257).into())))
