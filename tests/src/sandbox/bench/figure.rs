@@ -31,9 +31,11 @@ impl Unit {
 
 /// One line per figure. The last column says what part of theirs ours is.
 pub(super) fn render(figures: &[Figure]) -> String {
+    let longest = figures.iter().map(|figure| figure.what.chars().count());
+    let width = longest.max().unwrap_or(0);
     let mut text = String::new();
     for figure in figures {
-        let _ = write!(text, "{:<44}", figure.what);
+        let _ = write!(text, "{:<width$}", figure.what);
         for (who, value) in &figure.values {
             let _ = write!(text, "  {who} {}", figure.unit.show(*value));
         }
