@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::build_error::BuildError;
+use super::buildx;
 use super::command::{Command, CommandError, OnLine};
 use super::content::ContentTag;
 use super::engine::Docker;
@@ -107,8 +108,8 @@ pub struct Built {
 pub enum BuilderKind {
     /// `docker buildx build`, with the builder that the user has chosen.
     Buildx {
-        /// What it calls itself.
-        version: String,
+        /// Where the plugin is, when it can be started by itself.
+        plugin: Option<PathBuf>,
     },
     /// The engine's own builder, without BuildKit.
     Classic,
@@ -135,11 +136,12 @@ impl Builder {
             .is_some_and(|value| value == "0" || value == "false");
         let kind = if wants_classic {
             BuilderKind::Classic
+        } else if let Some(plugin) = buildx::find(docker.program(), docker.surroundings()) {
+            let plugin = Some(plugin);
+            BuilderKind::Buildx { plugin }
         } else {
             match docker.command(["buildx", "version"]).run().await {
-                Ok(done) => BuilderKind::Buildx {
-                    version: done.stdout.trim().to_owned(),
-                },
+                Ok(_) => BuilderKind::Buildx { plugin: None },
                 Err(CommandError::Failed(_)) => BuilderKind::Classic,
                 Err(error) => return Err(error),
             }
@@ -234,9 +236,12 @@ impl Builder {
 
     fn command(&self, request: &BuildRequest, id_file: &Path) -> Result<Command, BuildError> {
         let mut command = match &self.kind {
-            BuilderKind::Buildx { .. } => {
-                self.docker
-                    .command(["buildx", "build", "--load", "--progress=plain"])
+            BuilderKind::Buildx { plugin } => {
+                let command = match plugin {
+                    Some(plugin) => self.docker.beside(plugin),
+                    None => self.docker.command(["buildx"]),
+                };
+                command.args(["build", "--load", "--progress=plain"])
             }
             BuilderKind::Classic => {
                 let buildkit_only = [

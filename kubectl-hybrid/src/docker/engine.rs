@@ -184,6 +184,11 @@ impl Docker {
             .env_changes(&self.env)
     }
 
+    /// A command of another program, under the same configuration and login.
+    pub(super) fn beside(&self, program: &std::path::Path) -> Command {
+        Command::new(program).env_changes(&self.env)
+    }
+
     /// Asks the client and the engine who they are.
     pub async fn engine(&self) -> Result<Engine, EngineError> {
         let asked = self

@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod build_error;
+mod buildx;
 pub mod command;
 pub mod content;
 mod context;
