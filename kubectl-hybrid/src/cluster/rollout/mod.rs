@@ -6,6 +6,7 @@
 mod current_pods;
 mod failure;
 mod memory;
+mod news;
 mod progress;
 mod wait;
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
 use super::memory::Memory;
+use super::news::News;
 use super::progress::{Verdict, verdict};
 use crate::cluster::patience::PATIENCE;
 use crate::cluster::trouble::{Cause, Trouble, troubles};
@@ -16,7 +17,8 @@ use crate::cluster::{Cluster, ClusterError, NamespaceState, pods};
 /// How long pods may fail to be made before that is a failure: a service account that Terraform
 /// makes this moment, a quota that an old pod still uses.
 const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
-const POLL_AT_FIRST: Duration = Duration::from_millis(250);
+/// Pods have troubles that their workload does not tell.
+const POLL_AT_FIRST: Duration = Duration::from_millis(500);
 const POLL_LATER: Duration = Duration::from_secs(1);
 const AT_FIRST: Duration = Duration::from_secs(15);
 const LAST_WORDS: u32 = 10;
@@ -97,6 +99,7 @@ pub async fn wait(
     let started = Instant::now();
     let deadline = started + options.timeout;
     let mut memory = Memory::default();
+    let mut news = News::Unasked;
     let mut last: Option<Update> = None;
     let mut away_since: Option<Instant> = None;
     loop {
@@ -143,7 +146,8 @@ pub async fn wait(
         } else {
             POLL_LATER
         };
-        sleep(pause.min(deadline - now)).await;
+        news.within(pause.min(deadline - now), cluster, workload)
+            .await;
     }
 }
 
