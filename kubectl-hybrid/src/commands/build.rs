@@ -127,13 +127,13 @@ async fn one(
         let Some(made) = &image.made else {
             return Ok(());
         };
-        workshop
-            .make(image, made, nodes, &flags.extra, &line)
-            .await?;
+        workshop.make(image, made, &flags.extra, &line).await?;
         report.built = true;
         if flags.push {
-            report.digest = Some(workshop.push(image, &line).await?);
+            report.digest = Some(workshop.push(image, nodes, &line).await?);
             report.pushed = true;
+        } else {
+            workshop.check(image, nodes).await?;
         }
         Ok(())
     };

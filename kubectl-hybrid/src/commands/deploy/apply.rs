@@ -84,9 +84,6 @@ pub(super) async fn all(
     workshop: &Workshop<'_>,
     secrets: Vec<SecretPlan>,
 ) -> Result<(Vec<SecretReport>, Ended), CommandError> {
-    workshop
-        .open(plan.services.iter().map(|planned| &planned.image))
-        .await?;
     let shop = Shop {
         session,
         flags,
@@ -97,18 +94,22 @@ pub(super) async fn all(
         renewed: OnceCell::new(),
         together: Together::new(flags.atomic, project.services.len()),
     };
-    // Pods need the secret before they pull; builds do not wait for it.
+    // Pods need the secret before they pull; builds do not wait for it. Without an engine all of it
+    // ends before the secret is written.
     let (written, is_written) = watch::channel(None);
     let secret = async {
+        let images = plan.services.iter().map(|planned| &planned.image);
+        workshop.open(images).await?;
         let reports = regcred::apply(cluster, project, secrets).await;
         if let Ok(reports) = &reports {
             regcred::say(session, reports);
         }
         // Nobody listens any more when each service has ended already.
         let _ = written.send(Some(reports.is_ok()));
-        reports
+        Ok::<_, CommandError>(reports)
     };
-    let (reports, ended) = tokio::join!(secret, shop.services(&is_written));
+    let services = async { Ok(shop.services(&is_written).await) };
+    let (reports, ended) = tokio::try_join!(secret, services)?;
     let mut ended = ended?;
     if flags.atomic {
         let failed = ended.iter().any(|(_, ended)| ended.is_err());
@@ -206,10 +207,10 @@ impl Shop<'_> {
         };
         let (image, nodes) = (&planned.image, &self.plan.nodes);
         made.digest = match (&image.made, &image.digest) {
-            (Some(way), _) => match self.workshop.make(image, way, nodes, &[], &made.line).await {
+            (Some(way), _) => match self.workshop.make(image, way, &[], &made.line).await {
                 Ok(()) => {
                     made.report.built = image.builds;
-                    self.workshop.push(image, &made.line).await
+                    self.workshop.push(image, nodes, &made.line).await
                 }
                 Err(error) => Err(error),
             },
@@ -268,6 +269,8 @@ impl Shop<'_> {
         report.digest = Some(digest.clone());
         line.now("waits for the images of the other services");
         self.together.pushed().await?;
+        // Before the roll-out, so that a deploy that is killed leaves no image that the tag does not
+        // name. The tags of an atomic deploy move when everything runs.
         if let Some(tag) = planned
             .image
             .moves_tag

@@ -84,8 +84,8 @@ impl<'a> Workshop<'a> {
         self.builder.get_or_try_init(open).await
     }
 
-    /// Opens the workshop for what is planned, so that a missing engine is known before anything
-    /// is changed.
+    /// Opens the workshop for what is planned. A missing engine is better said once, before anything
+    /// is changed, than by each build.
     pub(in crate::commands) async fn open<'p>(
         &self,
         mut plans: impl Iterator<Item = &'p ImagePlan>,
@@ -106,7 +106,6 @@ impl<'a> Workshop<'a> {
         &self,
         plan: &ImagePlan,
         made: &Made,
-        nodes: &Nodes,
         extra: &[String],
         line: &Line,
     ) -> Result<(), CommandError> {
@@ -114,10 +113,7 @@ impl<'a> Workshop<'a> {
             Made::Named(name) => docker::push::tag(self.docker()?, name, &plan.reference)
                 .await
                 .map_err(|error| CommandError::from_error(Exit::BuildOrPush, &error)),
-            Made::Built(build) => {
-                self.build(plan, build, extra, line).await?;
-                self.check(plan, nodes).await
-            }
+            Made::Built(build) => self.build(plan, build, extra, line).await,
         }
     }
 
@@ -159,8 +155,17 @@ impl<'a> Workshop<'a> {
         Ok(())
     }
 
-    /// A Dockerfile may name a platform of its own: what came out is what counts.
-    async fn check(&self, plan: &ImagePlan, nodes: &Nodes) -> Result<(), CommandError> {
+    /// Refuses an image that the nodes cannot run. A Dockerfile may name a platform of its own: what
+    /// came out is what counts.
+    pub(in crate::commands) async fn check(
+        &self,
+        plan: &ImagePlan,
+        nodes: &Nodes,
+    ) -> Result<(), CommandError> {
+        // Those that others made were compared before they got into the plan.
+        if !plan.builds {
+            return Ok(());
+        }
         let service = self.project.services.iter().find(|it| it.name == plan.name);
         let image = image::find(self.docker()?, &plan.reference).await;
         match (service, image) {
@@ -170,12 +175,18 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// Pushes the image, and learns its digest.
+    /// Pushes the image, and learns its digest. Meanwhile it is compared with the nodes.
     pub(in crate::commands) async fn push(
         &self,
         plan: &ImagePlan,
+        nodes: &Nodes,
         line: &Line,
     ) -> Result<Digest, CommandError> {
+        let ((), digest) = tokio::try_join!(self.check(plan, nodes), self.push_it(plan, line))?;
+        Ok(digest)
+    }
+
+    async fn push_it(&self, plan: &ImagePlan, line: &Line) -> Result<Digest, CommandError> {
         let log = self.builder().await?.log_of(&format!("{}-push", plan.name));
         line.now("pushes");
         let show: OnLine = Arc::new(line.follow("pushes"));
