@@ -1,7 +1,7 @@
 //! The calls of the Secret Service API, as freedesktop.org has it, that a store needs.
 //!
-//! What can be asked at once is asked at once: a read is three round trips. The whole service is
-//! never searched, only the default collection: `KeePassXC` would ask a person to unlock something
+//! What can be asked at once is asked at once: a read is two round trips where the default collection
+//! has the name that GNOME gives it, else three. The whole service is never searched, only the default collection: `KeePassXC` would ask a person to unlock something
 //! first. And the collection is called by its own path, not by `aliases/default`: GNOME Keyring looks
 //! an alias up in one thread while another one still writes it for a client that is new.
 
@@ -17,6 +17,9 @@ const DESTINATION: &str = "org.freedesktop.secrets";
 
 /// The service itself.
 const SERVICE: &str = "/org/freedesktop/secrets";
+
+/// What the default collection mostly is. It is asked for items before it is known to be the one.
+const LIKELY_COLLECTION: &str = "/org/freedesktop/secrets/collection/login";
 
 const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
@@ -111,6 +114,12 @@ pub(super) struct Service {
     session: Place,
     /// The default collection.
     collection: Place,
+}
+
+/// What a collection was asked when items are looked for.
+struct AskedItems {
+    locked: Pending,
+    found: Pending,
 }
 
 /// A path that the service is asked for once.
@@ -251,20 +260,45 @@ impl Service {
         Ok(found)
     }
 
-    /// The items of the default collection that have these attributes. Of a locked one there are
-    /// none to be had: `KWallet` would find them all the same, and give out empty secrets.
+    /// The items of the default collection that have these attributes.
     fn search(&mut self, attributes: &Attributes<'_>) -> Result<Vec<ObjectPath>, ServiceError> {
+        let guessed = if let Place::Unknown = self.collection {
+            let likely = ObjectPath::parse(LIKELY_COLLECTION)?;
+            self.ask_collection()?;
+            let asked = self.ask_items(&likely, attributes)?;
+            Some((likely, asked))
+        } else {
+            None
+        };
         let collection = self.collection()?;
-        let locked = self.property(&of(&collection, COLLECTION_INTERFACE), "Locked")?;
+        let asked = match guessed {
+            Some((likely, asked)) if likely == collection => asked,
+            _ => self.ask_items(&collection, attributes)?,
+        };
+        self.items(asked)
+    }
+
+    fn ask_items(
+        &mut self,
+        collection: &ObjectPath,
+        attributes: &Attributes<'_>,
+    ) -> Result<AskedItems, BusError> {
+        let locked = self.property(&of(collection, COLLECTION_INTERFACE), "Locked")?;
         let mut arguments = Writer::default();
         arguments.dictionary(attributes);
         let found = self.connection.call(&Call {
             member: "SearchItems",
             signature: "a{ss}",
             arguments,
-            ..of(&collection, COLLECTION_INTERFACE)
+            ..of(collection, COLLECTION_INTERFACE)
         })?;
-        let answer = self.connection.answer(locked).map_err(of_collection)?;
+        Ok(AskedItems { locked, found })
+    }
+
+    /// Of a locked collection there are none to be had: `KWallet` would find them all the same, and
+    /// give out empty secrets.
+    fn items(&mut self, asked: AskedItems) -> Result<Vec<ObjectPath>, ServiceError> {
+        let answer = (self.connection.answer(asked.locked)).map_err(of_collection)?;
         let mut values = answer.values("v")?;
         if values.signature()? != "b" {
             return Err(BusError::Malformed.into());
@@ -272,7 +306,7 @@ impl Service {
         if values.flag()? {
             return Err(ServiceError::Locked);
         }
-        let answer = self.connection.answer(found).map_err(of_collection)?;
+        let answer = (self.connection.answer(asked.found)).map_err(of_collection)?;
         let mut paths = answer.values("ao")?.array(4)?;
         let mut items = Vec::new();
         while !paths.is_at_end() {
@@ -329,6 +363,14 @@ impl Service {
         Ok(path)
     }
 
+    fn ask_collection(&mut self) -> Result<(), BusError> {
+        let mut arguments = Writer::default();
+        arguments.text("default");
+        let call = self.ask_service("ReadAlias", "s", arguments)?;
+        self.collection = Place::Asked(call);
+        Ok(())
+    }
+
     fn collection(&mut self) -> Result<ObjectPath, ServiceError> {
         let path = match std::mem::replace(&mut self.collection, Place::Unknown) {
             Place::Known(path) => path,
@@ -337,10 +379,7 @@ impl Service {
                 ObjectPath::parse(answer.values("o")?.text()?)?
             }
             Place::Unknown => {
-                let mut arguments = Writer::default();
-                arguments.text("default");
-                let call = self.ask_service("ReadAlias", "s", arguments)?;
-                self.collection = Place::Asked(call);
+                self.ask_collection()?;
                 return self.collection();
             }
         };

@@ -102,6 +102,19 @@ fn no_item(values: &mut Writer) {
 }
 
 #[test]
+fn a_collection_of_another_name_is_asked_once_it_is_known() {
+    let other = || {
+        let path = "/org/freedesktop/secrets/collection/kdewallet";
+        Some(Said::values("o", |values| values.text(path)))
+    };
+    let (result, called) = asked("ReadAlias", other, load);
+    assert_eq!(result, Ok(Some(b"token".to_vec())));
+    let guessed = ["Hello", "OpenSession", "ReadAlias", "Get", "SearchItems"];
+    assert_eq!(called[..5], guessed);
+    assert_eq!(called[5..], ["Get", "SearchItems", "GetSecret"]);
+}
+
+#[test]
 fn a_read_asks_for_what_it_needs_once() {
     let (result, called) = asked("", || None, |store| load(store).and_then(|_| load(store)));
     assert_eq!(result, Ok(Some(b"token".to_vec())));
