@@ -25,15 +25,20 @@ use crate::source_tree;
 const SHOWN: usize = 400;
 /// The tests of the product's rooms on real parts, without those of the Terraform room.
 const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "rollout_real"];
+/// How many of them run at once: each makes what it needs, and waits more than it works.
+const AT_ONCE: &str = "--test-threads=8";
 /// The tests of the bridge and the delivery, one after the other. None starts Terraform, and what
 /// they let fail concerns nobody else.
-const DELIVERY: [(&str, &str); 2] = [("regcred", "regcred_real"), ("roll-out", "roll_out")];
+const DELIVERY: [(&str, &str); 3] = [
+    ("regcred", "regcred_real"),
+    ("roll-out", "roll_out"),
+    ("clients", "clients"),
+];
 /// The tests of the Terraform configuration, and its modules that deploy.
 const CONFIGURATION: &str = "terraform_configuration";
 const DEPLOYING: [&str; 2] = ["foreign::", "shared::"];
 /// The tests of the whole. They use the sandbox one at a time, and the last takes it down and up.
-const WHOLE: [(&str, &str); 6] = [
-    ("clients", "clients"),
+const WHOLE: [(&str, &str); 5] = [
     ("init", "init"),
     ("end to end", "end_to_end"),
     ("faults", "faults"),
@@ -83,7 +88,10 @@ pub fn test(
         // Those of Terraform wait for much. They follow each other: while one runs on this machine,
         // another cannot tell whether the holder of a lock is dead.
         thread::scope(|scope| {
-            scope.spawn(|| run.of_terraform());
+            scope.spawn(|| {
+                run.of_terraform();
+                run.without_the_sandbox();
+            });
             run.of_the_rooms();
             run.one_by_one(&DELIVERY);
         });
@@ -126,7 +134,7 @@ impl Run<'_> {
         self.step("build", vec![command], |_, _| Counts::default())
     }
 
-    fn of_the_rooms(&self) {
+    fn without_the_sandbox(&self) {
         let mut plain = self
             .cargo
             .test(&self.environment, &["--workspace", "--no-fail-fast"]);
@@ -142,8 +150,11 @@ impl Run<'_> {
             }
         }
         self.cargo_step("tests that need no sandbox", plain, &[]);
+    }
+
+    fn of_the_rooms(&self) {
         for room in ROOMS {
-            self.cargo_step(room, self.real(&["--test", room]), &["--ignored"]);
+            self.cargo_step(room, self.real(&["--test", room]), &["--ignored", AT_ONCE]);
         }
         let front: &[&str] = if self.filters.is_empty() {
             &["--ignored", "front::tests::real"]
