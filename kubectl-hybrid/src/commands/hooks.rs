@@ -1,5 +1,10 @@
 //! Hooks: commands of the user's own, before and after.
 
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::ValueEnum as _;
+
 use crate::docker::command::{Command, CommandError as Failed};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -66,8 +71,9 @@ pub(super) async fn run(
             .cwd(&session.config.root)
             .log(&log)
             .on_line(std::sync::Arc::new(line.follow("runs")));
-        let run = environment(project, context)
+        let run = about(project, context)
             .into_iter()
+            .chain(settings(session))
             .fold(run, |run, (name, value)| run.env(name, value));
         run.run().await.map_err(|error| match error {
             Failed::Failed(failure) => CommandError::new(
@@ -82,8 +88,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// What a hook finds in its environment.
-fn environment(project: &Project, context: Option<&str>) -> Vec<(&'static str, String)> {
+/// What a hook finds in its environment. Where a flag has the variable, it takes the value as it is.
+fn about(project: &Project, context: Option<&str>) -> Vec<(&'static str, OsString)> {
     let names: Vec<&str> = project.services.iter().map(|it| it.name.as_str()).collect();
     let mut all = vec![
         ("HYBRID_PROJECT", project.name.clone()),
@@ -91,9 +97,50 @@ fn environment(project: &Project, context: Option<&str>) -> Vec<(&'static str, S
         ("HYBRID_ENVIRONMENT", project.environment.clone()),
         ("HYBRID_NAMESPACE", project.namespace.clone()),
         ("HYBRID_REGISTRY", project.registry.host().to_owned()),
-        ("HYBRID_SERVICES", names.join(" ")),
+        ("HYBRID_SERVICES", names.join(",")),
     ];
     all.extend(context.map(|context| ("HYBRID_CONTEXT", context.to_owned())));
+    all.into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect()
+}
+
+/// The settings of this run, so that the plugin means the same when a hook starts it. The file
+/// comes first: it may have another name, or name no project.
+fn settings(session: &Session<'_>) -> Vec<(&'static str, OsString)> {
+    let global = &session.global;
+    let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut all: Vec<(&'static str, OsString)> =
+        vec![("HYBRID_CONFIG", path(&session.config.path).into())];
+    let paths = [
+        ("HYBRID_KUBECONFIG", &global.kubeconfig),
+        ("HYBRID_TERRAFORM_DIR", &global.terraform_dir),
+    ];
+    for (name, value) in paths {
+        all.extend(value.as_deref().map(|value| (name, path(value).into())));
+    }
+    if let Some(binary) = &global.terraform_binary {
+        // A bare name is looked for on PATH.
+        let is_bare = binary.components().count() == 1;
+        let binary = if is_bare {
+            binary.clone()
+        } else {
+            path(binary)
+        };
+        all.push(("HYBRID_TERRAFORM_BINARY", binary.into()));
+    }
+    if let Some(source) = global
+        .terraform_source
+        .and_then(|source| source.to_possible_value())
+    {
+        all.push(("HYBRID_TERRAFORM_SOURCE", source.get_name().into()));
+    }
+    all.extend(
+        global
+            .as_user
+            .iter()
+            .map(|user| ("HYBRID_AS", user.clone().into())),
+    );
     all
 }
 

@@ -11,9 +11,10 @@ use super::{
     build, config, deploy, doctor, ending, helper, init, logs, regcred, restart, rollback,
     settings, status, unlock, workspace,
 };
-use crate::cli::{Cli, Command, Config, Given, Helper, Regcred, Workspace};
+use crate::cli::{Cli, Command, Config, Given, Global, Helper, Regcred, Workspace};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::project::config::Origin;
 use crate::ui::Ui;
 
 /// Runs the program under the name that it was started by: as the plugin, or as the credential
@@ -64,11 +65,7 @@ fn in_runtime(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
     // These two need nothing of the machine.
     match &cli.command {
         Command::Version => return Ok(version(ui)),
-        Command::Completion { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(*shell, &mut command, "kubectl-hybrid", &mut io::stdout());
-            return Ok(Exit::Ok);
-        }
+        Command::Completion { shell } => return completion(&cli.global, ui, *shell),
         Command::Helper(Helper::Install { dir }) => return helper::install(ui, dir.as_deref()),
         Command::Config(Config::Schema) => return Ok(config::schema(ui)),
         _ => {}
@@ -143,6 +140,22 @@ async fn command(cli: &Cli, ui: &Ui) -> Result<Exit, CommandError> {
         | Command::Completion { .. }
         | Command::Version => Ok(Exit::Ok),
     }
+}
+
+/// Prints the script. A variable that asks for JSON is meant for other commands; who asks for it
+/// here is told.
+fn completion(global: &Global, ui: &Ui, shell: clap_complete::Shell) -> Result<Exit, CommandError> {
+    let by_flag = matches!(settings::given(global, "output"), Some(Origin::Flag(_)));
+    if by_flag && ui.is_json() {
+        return Err(CommandError::new(
+            Exit::Usage,
+            "a completion script is for a shell: there is none in JSON",
+        )
+        .hint("leave `-o json` out"));
+    }
+    let mut command = Cli::command();
+    clap_complete::generate(shell, &mut command, "kubectl-hybrid", &mut io::stdout());
+    Ok(Exit::Ok)
 }
 
 fn version(ui: &Ui) -> Exit {

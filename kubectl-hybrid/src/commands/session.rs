@@ -1,6 +1,6 @@
 //! What the commands share: configuration, workspace, contract, cluster and guard.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use directories::ProjectDirs;
@@ -57,7 +57,7 @@ impl<'a> Session<'a> {
 
     /// The same for commands that need no workspace to be chosen.
     pub(super) fn open_anywhere(global: &Global, ui: &'a Ui) -> Result<Self, CommandError> {
-        let config = match &global.config {
+        let config = match named_file(global) {
             Some(path) => Config::read(path),
             None => std::env::current_dir()
                 .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))
@@ -166,6 +166,15 @@ impl<'a> Session<'a> {
         .await
         .map_err(|error| CommandError::from_error(Exit::Usage, &error).maybe_hint(error.hint()))
     }
+}
+
+/// The file that is named, unless a flag names a project: a flag comes before a variable.
+fn named_file(global: &Global) -> Option<&Path> {
+    let by_flag = |id| matches!(settings::given(global, id), Some(Origin::Flag(_)));
+    global
+        .config
+        .as_deref()
+        .filter(|_| by_flag("config") || !by_flag("project"))
 }
 
 /// Lets a local or listed context pass, and refuses any other.

@@ -55,7 +55,7 @@ const READING: [&[&str]; 17] = [
 ];
 /// Its shape is that of JSON schemas, and the document itself is kept in docs/.
 const SCHEMA: &[&str] = &["config", "schema"];
-/// Its data is a script, whatever format is asked for.
+/// Its data is a script, for which there is no other format.
 const COMPLETION: &[&str] = &["completion", "bash"];
 const ESCAPE: char = '\u{1b}';
 
@@ -118,7 +118,12 @@ fn a_command_that_reads_gives_a_pipe_its_data_and_no_more() {
     let script = run(&project, COMPLETION, &[]).succeeds();
     assert_plain(&script, COMPLETION);
     assert_eq!(script.stderr, "");
-    assert_eq!(run(&project, COMPLETION, &["-o", "json", "-q"]), script);
+    let sentence = run(&project, COMPLETION, &["-o", "json"]).fails(2);
+    assert!(sentence.contains("completion script"), "{sentence}");
+    // A variable is there for other commands.
+    let mut completion = command(&project, COMPLETION);
+    completion.env("HYBRID_OUTPUT", "json");
+    assert_eq!(Said::of(&mut completion), script);
     shapes.assert_kept();
 }
 

@@ -35,7 +35,7 @@ impl Config {
             .next()
             .ok_or_else(|| ConfigError::NotFound(from.to_owned()))?;
         let config = Self::read(&path)?;
-        if config.file.project.is_none() && !config.file.projects.is_empty() {
+        if config.only_lists() {
             return Err(ConfigError::ManyProjects {
                 known: config.members()?.iter().map(Self::name).collect(),
                 path,
@@ -53,7 +53,7 @@ impl Config {
             any = true;
             let config = Self::read(&path)?;
             let members = config.members()?;
-            let own = config.file.project.is_some().then_some(config);
+            let own = (!config.only_lists()).then_some(config);
             for candidate in own.into_iter().chain(members) {
                 if candidate.is_called(name) {
                     return Ok(candidate);
@@ -70,6 +70,11 @@ impl Config {
         } else {
             Err(ConfigError::NotFound(from.to_owned()))
         }
+    }
+
+    /// Whether the file lists projects and is none itself.
+    fn only_lists(&self) -> bool {
+        self.file.project.is_none() && !self.file.projects.is_empty()
     }
 
     /// The projects that this file lists.
@@ -195,6 +200,15 @@ mod tests {
             "{error}"
         );
         assert!(error.hint().unwrap().contains("projects"));
+    }
+
+    #[test]
+    fn a_project_without_a_name_is_called_as_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "blog/hybrid.toml", "workspace = \"dev\"");
+        let blog = folder.path().join("blog");
+        assert_eq!(Config::find(&blog, Some("blog")).unwrap().root, blog);
+        assert!(Config::find(&blog, Some("shop")).is_err());
     }
 
     #[test]
