@@ -130,7 +130,7 @@ async fn one(
         workshop.make(image, made, &flags.extra, &line).await?;
         report.built = true;
         if flags.push {
-            report.digest = Some(workshop.push(image, nodes, &line).await?);
+            report.digest = Some(workshop.push(image, nodes, &line).await?.digest);
             report.pushed = true;
         } else {
             workshop.check(image, nodes).await?;

@@ -12,6 +12,7 @@ mod images;
 mod init;
 mod logs;
 mod regcred;
+mod renewal;
 mod restart;
 mod roll;
 mod rollback;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::regcred::in_cluster;
+use super::renewal::Renewal;
 use super::roll::{self, Roll};
 use super::session::{Session, guard};
 use super::settings;
@@ -54,6 +55,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
         services.collect()
     };
     let timeout = settings::timeout(session, flags.timeout);
+    let renewal = Renewal::new(session, &cluster, &project);
     let ended = join_all(targets.iter().map(|target| async {
         let line = session.ui.line(&target.name);
         workload::restart(&cluster, &target.workload, Timestamp::now(), None)
@@ -70,7 +72,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
             expected: Vec::new(),
             timeout,
         };
-        roll.wait(&line).await.map_err(CommandError::from)
+        renewal.wait(&roll, &line).await
     }))
     .await;
     let reports: Vec<Restarted> = targets

@@ -19,7 +19,7 @@ use crate::ui::Line;
 
 /// How waiting ended when the pods do not run.
 pub(super) enum Broken {
-    /// The registry refused the cluster's login: a new one may heal it.
+    /// Our registry refused the cluster's login: a new one may heal it.
     RefusedLogin(CommandError),
     /// Anything else.
     Other(CommandError),
@@ -100,7 +100,12 @@ impl Roll<'_> {
                 .excerpt(&failure.last_words)
                 .hint(failure.hint()),
         };
-        if fault.is_some_and(PullFault::is_about_credentials) {
+        // A token of ours helps no other registry.
+        let host = self.project.registry.host();
+        let is_ours = trouble
+            .and_then(|trouble| trouble.image.as_deref())
+            .is_none_or(|image| image.split('/').next() == Some(host));
+        if is_ours && fault.is_some_and(PullFault::is_about_credentials) {
             Broken::RefusedLogin(error)
         } else {
             Broken::Other(error)

@@ -8,7 +8,8 @@ use futures::future::{join_all, try_join_all};
 use serde::Serialize;
 
 use super::regcred::{self, SecretReport, in_cluster};
-use super::roll::{self, Broken, Roll};
+use super::renewal::Renewal;
+use super::roll::{self, Roll};
 use super::session::{Session, guard};
 use super::settings;
 use crate::cli::Rollback;
@@ -215,7 +216,7 @@ impl Going<'_> {
     ) -> Result<(), CommandError> {
         let (session, cluster, service) = (self.session, self.cluster, self.service);
         // The image may be gone from the node by now.
-        report.pull_secrets = self.refresh(false).await?;
+        report.pull_secrets = self.refresh().await?;
         // The number changes by going back to it; the image does not.
         let image = to
             .tag
@@ -235,14 +236,12 @@ impl Going<'_> {
             expected: pins,
             timeout: settings::timeout(session, self.flags.timeout),
         };
-        match roll.wait(&line).await {
-            Err(Broken::RefusedLogin(_)) => {
-                report.pull_secrets = self.refresh(true).await?;
-                regcred::wake(cluster, self.project).await?;
-                roll.wait(&line).await?;
-            }
-            ended => ended?,
+        let renewal = Renewal::new(session, cluster, self.project);
+        let ended = renewal.wait(&roll, &line).await;
+        if let Some(renewed) = renewal.into_reports() {
+            report.pull_secrets = renewed;
         }
+        ended?;
         // What `deploy --no-build` takes is what runs.
         if let (TagMutability::Mutable, Some(tag), Some(reference)) = (
             service.tag_mutability,
@@ -260,8 +259,8 @@ impl Going<'_> {
         Ok(())
     }
 
-    async fn refresh(&self, force: bool) -> Result<Vec<SecretReport>, CommandError> {
-        let plans = regcred::plan(self.cluster, self.project, force).await?;
+    async fn refresh(&self) -> Result<Vec<SecretReport>, CommandError> {
+        let plans = regcred::plan(self.cluster, self.project, false).await?;
         let reports = regcred::apply(self.cluster, self.project, plans).await?;
         regcred::say(self.session, &reports);
         Ok(reports)

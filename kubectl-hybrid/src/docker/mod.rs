@@ -9,6 +9,7 @@ pub mod command;
 pub mod content;
 mod context;
 pub mod engine;
+mod engine_retries;
 #[cfg(unix)]
 #[cfg(test)]
 pub(crate) mod fake;
@@ -32,7 +33,7 @@ pub use content::{ContentError, ContentTag, State};
 pub use engine::{Docker, Engine, EngineError};
 pub use login::{Login, LoginError};
 pub use platform::Platform;
-pub use push::{Pushed, push};
+pub use push::{OnPushNews, PushNews, Pushed, push};
 pub use push_error::{PushError, PushFailure};
 pub use repository::revision;
 pub use surroundings::Surroundings;

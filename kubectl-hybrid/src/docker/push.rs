@@ -1,19 +1,36 @@
 //! Pushes an image and learns the digest that the registry knows it by.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{CommandError, OnLine};
+use super::command::CommandError;
 use super::engine::Docker;
+use super::engine_retries::EngineRetries;
 use super::push_error::{PushError, PushFailure};
 use crate::registry::{Digest, ImageReference};
 
-/// How many times a push is tried when the registry fails or cannot be reached. The engine
-/// retries layers by itself; the manifest at the end it sends once.
+/// How many times a push is tried when the registry fails or cannot be reached, and the engine did
+/// not try again by itself: it does so with layers, for most of a minute. The manifest at the end it
+/// sends once, and with the containerd image store everything.
 const ATTEMPTS: u32 = 3;
 
 /// The pause before a second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
+
+/// What happens while an image is pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushNews<'a> {
+    /// Docker printed a line.
+    Line(&'a str),
+    /// The registry did not take a layer. The engine tries it again by itself, after this pause.
+    EngineWaits(Duration),
+    /// The registry refused the token: a new one is asked for, and the push begins again.
+    TokenRefused,
+}
+
+/// What is told the news of a push.
+pub type OnPushNews = Arc<dyn Fn(PushNews<'_>) + Send + Sync>;
 
 /// An image that was pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +41,9 @@ pub struct Pushed {
     pub digest: Digest,
     /// How long it took, attempts and pauses included.
     pub elapsed: Duration,
+    /// Whether the registry refused the token that was kept, so that a new one was minted. Whoever
+    /// else holds that one is refused as well.
+    pub token_was_refused: bool,
 }
 
 impl Pushed {
@@ -35,37 +55,47 @@ impl Pushed {
 
 /// Pushes an image that the engine has under this tag. The output goes into the log.
 ///
-/// A token that the registry refuses as expired, whatever the helper believed, is forgotten and
-/// the push tried once more; so is a push that failed on the way.
+/// A token that the registry refuses, whatever the helper believed, is forgotten and the push tried
+/// once more. So is a push that failed on the way, unless the engine has done so already.
 pub async fn push(
     docker: &Docker,
     image: &ImageReference,
     log: Option<&Path>,
-    on_line: Option<OnLine>,
+    tell: Option<OnPushNews>,
 ) -> Result<Pushed, PushError> {
     let started = std::time::Instant::now();
-    let mut command = docker.command(["push".to_owned(), image.to_string()]);
-    if let Some(log) = log {
-        command = command.log(log);
-    }
-    if let Some(tell) = on_line {
-        command = command.on_line(tell);
-    }
+    let tell = tell.unwrap_or_else(|| Arc::new(|_| {}));
     let mut attempt = 1;
-    let mut forgot_token = false;
+    let mut token_was_refused = false;
     let done = loop {
+        let retries = Arc::new(EngineRetries::default());
+        let (listening, telling) = (Arc::clone(&retries), Arc::clone(&tell));
+        let mut command = docker
+            .command(["push".to_owned(), image.to_string()])
+            .on_line(Arc::new(move |line| {
+                telling(PushNews::Line(line));
+                if let Some(pause) = listening.note(line) {
+                    telling(PushNews::EngineWaits(pause));
+                }
+            }));
+        if let Some(log) = log {
+            command = command.log(log);
+        }
         let error = match command.run().await {
             Ok(done) => break done,
             Err(error) => PushError::from_command(image, error),
         };
         match (error.cause(), docker.login()) {
-            (Some(PushFailure::TokenExpired), Some(login)) if !forgot_token => {
-                forgot_token = true;
+            (Some(PushFailure::TokenRefused), Some(login)) if !token_was_refused => {
+                token_was_refused = true;
+                tell(PushNews::TokenRefused);
                 if login.forget_token(image.registry()).await.is_err() {
                     return Err(error);
                 }
             }
-            (Some(PushFailure::Unavailable | PushFailure::Throttled), _) if attempt < ATTEMPTS => {
+            (Some(PushFailure::Unavailable | PushFailure::Throttled), _)
+                if attempt < ATTEMPTS && !retries.has_open() =>
+            {
                 tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
                 attempt += 1;
             }
@@ -80,6 +110,7 @@ pub async fn push(
         image: image.clone(),
         digest,
         elapsed: started.elapsed(),
+        token_was_refused,
     })
 }
 
@@ -136,7 +167,7 @@ pub async fn tag(
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::Mutex;
 
     use super::*;
     use crate::docker::fake::{fake_docker, write_program};
@@ -232,6 +263,37 @@ echo 'abc: digest: sha256:{hex} size: 942'"#,
     }
 
     #[tokio::test]
+    async fn what_the_engine_has_tried_again_is_not_tried_again_and_its_pauses_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("count");
+        let script = |in_the_end: &str| {
+            format!(
+                "echo x >> {count}\necho 'abc: Retrying in 5 seconds'\necho 'abc: Retrying in 4 seconds'\n\
+                 echo 'abc: Retrying in 10 seconds'\n{in_the_end}\n\
+                 echo 'received unexpected HTTP status: 503 Service Unavailable' >&2; exit 1",
+                count = count.display()
+            )
+        };
+        for (in_the_end, attempts) in [("", 1), ("echo 'abc: Pushed'", 3)] {
+            let _ = std::fs::remove_file(&count);
+            let (_folder, docker) = fake_docker(&script(in_the_end), &[]);
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let hears = Arc::clone(&told);
+            let tell: OnPushNews = Arc::new(move |news| {
+                if let PushNews::EngineWaits(pause) = news {
+                    hears.lock().unwrap().push(pause.as_secs());
+                }
+            });
+            let error = push(&docker, &image(), None, Some(tell)).await.unwrap_err();
+            assert_eq!(error.cause(), Some(PushFailure::Unavailable));
+            let count = std::fs::read_to_string(&count).unwrap();
+            assert_eq!(count.lines().count(), attempts, "{in_the_end}");
+            let expected = [5, 10].repeat(attempts);
+            assert_eq!(*told.lock().unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
     async fn a_refused_token_is_forgotten_and_the_push_tried_once_more() {
         let folder = tempfile::tempdir().unwrap();
         let words = "denied: Your authorization token has expired. Reauthenticate and try again.";
@@ -250,6 +312,7 @@ echo 'abc: digest: sha256:{hex} size: 942'"#,
             let docker = docker.with_login(Arc::new(login));
             let result = push(&docker, &image(), None, None).await;
             assert_eq!(result.is_ok(), succeeds, "{result:?}");
+            assert!(result.map_or(true, |pushed| pushed.token_was_refused));
             assert_eq!(
                 std::fs::read_to_string(&asked).unwrap(),
                 format!("erase {}\n", image().registry())

@@ -39,8 +39,8 @@ pub enum PushError {
 pub enum PushFailure {
     /// ECR does not create repositories.
     NoRepository,
-    /// The token has expired.
-    TokenExpired,
+    /// The registry does not take the token: it has expired, or was revoked.
+    TokenRefused,
     /// The principal may not push there.
     Denied,
     /// No credentials were sent: the helper was not asked, or could not answer.
@@ -107,7 +107,9 @@ impl PushError {
             PushFailure::NoRepository => format!(
                 "add the service to the Terraform configuration and apply it, or check that {registry} is the right account and region"
             ),
-            PushFailure::TokenExpired => "run the command again: a new token will be minted".into(),
+            PushFailure::TokenRefused => format!(
+                "a new token was refused as well; ask what is behind it: `echo {registry} | docker-credential-ecr-hybrid get >/dev/null`"
+            ),
             PushFailure::Denied => {
                 "the AWS identity in use needs the ECR push actions on this repository; `aws sts get-caller-identity` shows who it is".into()
             }
@@ -140,8 +142,8 @@ fn sentence(image: &ImageReference, cause: PushFailure, detail: &str) -> String 
                 "cannot push {image}: the repository `{repository}` does not exist in {registry}"
             )
         }
-        PushFailure::TokenExpired => {
-            format!("cannot push {image}: the token for {registry} has expired")
+        PushFailure::TokenRefused => {
+            format!("cannot push {image}: {registry} does not take the token: {detail}")
         }
         PushFailure::NoCredentials => {
             format!("cannot push {image}: Docker had no credentials for {registry}")
@@ -157,8 +159,9 @@ fn sentence(image: &ImageReference, cause: PushFailure, detail: &str) -> String 
 /// Words in the output of a push, in the order in which they decide. All are lower case.
 ///
 /// ECR's own come first, since the engine wraps them in words that fit several causes.
-const WORDS: [(&str, PushFailure); 36] = [
-    ("authorization token has expired", PushFailure::TokenExpired),
+const WORDS: [(&str, PushFailure); 37] = [
+    ("authorization token has expired", PushFailure::TokenRefused),
+    ("authorization token is invalid", PushFailure::TokenRefused),
     ("the repository with name", PushFailure::NoRepository),
     ("name unknown", PushFailure::NoRepository),
     ("repository does not exist", PushFailure::NoRepository),
@@ -173,8 +176,8 @@ const WORDS: [(&str, PushFailure); 36] = [
     ("ecr-hybrid:", PushFailure::Helper),
     ("is not authorized to perform", PushFailure::Denied),
     ("no basic auth credentials", PushFailure::NoCredentials),
-    ("not authorized", PushFailure::NoCredentials),
-    ("unauthorized", PushFailure::NoCredentials),
+    ("not authorized", PushFailure::TokenRefused),
+    ("unauthorized", PushFailure::TokenRefused),
     ("toomanyrequests", PushFailure::Throttled),
     ("too many requests", PushFailure::Throttled),
     ("rate exceeded", PushFailure::Throttled),
@@ -245,8 +248,13 @@ mod tests {
         let cases = [
             (
                 "denied: Your authorization token has expired. Reauthenticate and try again.",
-                F::TokenExpired,
+                F::TokenRefused,
             ),
+            (
+                "denied: Your Authorization Token is invalid.",
+                F::TokenRefused,
+            ),
+            ("unauthorized: Not Authorized", F::TokenRefused),
             (
                 "name unknown: The repository with name 'dev/web' does not exist in the registry with id '123456789012'",
                 F::NoRepository,

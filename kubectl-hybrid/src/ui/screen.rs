@@ -11,7 +11,7 @@ use crate::cli::Output;
 use crate::error::CommandError;
 
 /// Where a command speaks. A closed stream ends nothing: what cannot be said is not said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ui {
     output: Output,
     quiet: bool,

@@ -1,10 +1,11 @@
 //! Does what the plan says: each service goes its own way, and none waits for another.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use futures::future::join_all;
 use serde::Serialize;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use super::plan::{Plan, ServicePlan, pins_of};
 use super::together::{Stop, Together};
@@ -12,9 +13,10 @@ use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
 use crate::commands::hooks::{self, Moment};
-use crate::commands::images::{Workshop, registry_error};
+use crate::commands::images::{ImagePlan, Workshop, registry_error};
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
-use crate::commands::roll::{self, Broken, Roll};
+use crate::commands::renewal::Renewal;
+use crate::commands::roll::{self, Roll};
 use crate::commands::rollback::short;
 use crate::commands::session::Session;
 use crate::error::CommandError;
@@ -59,7 +61,9 @@ struct Shop<'a> {
     project: &'a Project,
     plan: &'a Plan,
     workshop: &'a Workshop<'a>,
-    renewed: OnceCell<()>,
+    renewal: Renewal<'a>,
+    /// Whether the registry refused a token that was kept: the cluster's may be as dead.
+    refused_token: Cell<bool>,
     /// How far the services of an atomic deploy are.
     together: Together,
 }
@@ -91,7 +95,8 @@ pub(super) async fn all(
         project,
         plan,
         workshop,
-        renewed: OnceCell::new(),
+        renewal: Renewal::new(session, cluster, project),
+        refused_token: Cell::new(false),
         together: Together::new(flags.atomic, project.services.len()),
     };
     // Pods need the secret before they pull; builds do not wait for it. Without an engine all of it
@@ -119,10 +124,13 @@ pub(super) async fn all(
             shop.move_tags(&mut ended).await;
         }
     }
-    let reports = reports?;
+    let mut reports = reports?;
     let all_well = ended.iter().all(|(_, result)| result.is_ok());
     if all_well && ended.iter().any(|(report, _)| report.rolled) {
         shop.hook(Moment::AfterDeploy).await?;
+    }
+    if let Some(renewed) = shop.renewal.into_reports() {
+        reports = renewed;
     }
     Ok((reports, ended))
 }
@@ -205,12 +213,12 @@ impl Shop<'_> {
                 ),
             )),
         };
-        let (image, nodes) = (&planned.image, &self.plan.nodes);
+        let image = &planned.image;
         made.digest = match (&image.made, &image.digest) {
             (Some(way), _) => match self.workshop.make(image, way, &[], &made.line).await {
                 Ok(()) => {
                     made.report.built = image.builds;
-                    self.workshop.push(image, nodes, &made.line).await
+                    self.push(image, &made.line).await
                 }
                 Err(error) => Err(error),
             },
@@ -218,6 +226,14 @@ impl Shop<'_> {
             (None, None) => made.digest,
         };
         made
+    }
+
+    async fn push(&self, image: &ImagePlan, line: &Line) -> Result<Digest, CommandError> {
+        let pushed = self.workshop.push(image, &self.plan.nodes, line).await?;
+        if pushed.token_was_refused {
+            self.refused_token.set(true);
+        }
+        Ok(pushed.digest)
     }
 
     /// One service from its image to ready pods.
@@ -298,6 +314,10 @@ impl Shop<'_> {
                 )));
             }
         }
+        if self.refused_token.get() {
+            line.now("renews the pull secret");
+            self.renewal.renew().await?;
+        }
         if planned.rolls == Some(false) && planned.complete {
             return Ok(());
         }
@@ -349,15 +369,9 @@ impl Shop<'_> {
             report.rolled = true;
         }
         let roll = self.roll_of(service, pins);
-        let ended = self.together.unless_one_failed(roll.wait(line)).await?;
-        match ended {
-            Err(Broken::RefusedLogin(_)) => {
-                self.renew_login().await?;
-                let ended = self.together.unless_one_failed(roll.wait(line)).await?;
-                ended.map_err(|broken| Stop::Failed(broken.into()))
-            }
-            ended => ended.map_err(|broken| Stop::Failed(broken.into())),
-        }
+        let ended = Box::pin(self.renewal.wait(&roll, line));
+        self.together.unless_one_failed(ended).await??;
+        Ok(())
     }
 
     fn roll_of<'a>(&'a self, service: &'a Service, expected: Vec<ContainerPin>) -> Roll<'a> {
@@ -390,7 +404,7 @@ impl Shop<'_> {
                 let step = format!("{workload} goes back to {}", image.unwrap_or_default());
                 self.session.ui.step("roll-back", step);
                 let roll = self.roll_of(service, before.clone());
-                roll.wait(&line).await.map_err(CommandError::from)
+                self.renewal.wait(&roll, &line).await
             };
             match gone_back.await {
                 Ok(()) => report.rolled_back = true,
@@ -414,22 +428,6 @@ impl Shop<'_> {
             }
         }))
         .await;
-    }
-
-    /// A registry may refuse a login that looks alive. The secret gets a new one, once for all
-    /// services, and the pods that were refused are recreated.
-    async fn renew_login(&self) -> Result<(), CommandError> {
-        self.renewed
-            .get_or_try_init(|| async {
-                let plans = regcred::plan(self.cluster, self.project, true).await?;
-                let reports = regcred::apply(self.cluster, self.project, plans).await?;
-                regcred::say(self.session, &reports);
-                Ok::<_, CommandError>(())
-            })
-            .await
-            .copied()?;
-        // Those that were refused after the first renewal began.
-        regcred::wake(self.cluster, self.project).await
     }
 
     /// Moves the workspace's tag to the image, where the repository lets tags move.

@@ -9,13 +9,13 @@ use super::plan::{BuildPlan, ImagePlan, Made};
 use crate::commands::session::Session;
 use crate::docker::command::OnLine;
 use crate::docker::{
-    self, BuildError, BuildRequest, Builder, Docker, Engine, EngineError, Login, PushError,
-    Surroundings, image,
+    self, BuildError, BuildRequest, Builder, Docker, Engine, EngineError, Login, OnPushNews,
+    PushError, PushNews, Pushed, Surroundings, image,
 };
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::Project;
-use crate::registry::{Digest, ImageReference};
+use crate::registry::ImageReference;
 use crate::ui::Line;
 
 use super::nodes::Nodes;
@@ -181,19 +181,23 @@ impl<'a> Workshop<'a> {
         plan: &ImagePlan,
         nodes: &Nodes,
         line: &Line,
-    ) -> Result<Digest, CommandError> {
-        let ((), digest) = tokio::try_join!(self.check(plan, nodes), self.push_it(plan, line))?;
-        Ok(digest)
+    ) -> Result<Pushed, CommandError> {
+        let ((), pushed) = tokio::try_join!(self.check(plan, nodes), self.push_it(plan, line))?;
+        Ok(pushed)
     }
 
-    async fn push_it(&self, plan: &ImagePlan, line: &Line) -> Result<Digest, CommandError> {
+    async fn push_it(&self, plan: &ImagePlan, line: &Line) -> Result<Pushed, CommandError> {
         let log = self.builder().await?.log_of(&format!("{}-push", plan.name));
         line.now("pushes");
-        let show: OnLine = Arc::new(line.follow("pushes"));
         let image: &ImageReference = &plan.reference;
-        let pushed = docker::push(self.docker()?, image, Some(&log), Some(show))
-            .await
-            .map_err(|error| push_error(&error))?;
+        let pushed = docker::push(
+            self.docker()?,
+            image,
+            Some(&log),
+            Some(self.tell(plan, line)),
+        )
+        .await
+        .map_err(|error| push_error(&error))?;
         self.session.ui.step(
             "pushed",
             format!(
@@ -203,7 +207,24 @@ impl<'a> Workshop<'a> {
                 pushed.elapsed.as_secs_f64()
             ),
         );
-        Ok(pushed.digest)
+        Ok(pushed)
+    }
+
+    /// Shows what a push does, and says why it takes longer than it should.
+    fn tell(&self, plan: &ImagePlan, line: &Line) -> OnPushNews {
+        let (ui, name) = (self.session.ui.clone(), plan.name.clone());
+        let registry = plan.reference.registry().to_owned();
+        let follow = line.follow("pushes");
+        Arc::new(move |news| match news {
+            PushNews::Line(output) => follow(output),
+            PushNews::EngineWaits(pause) => ui.warn(format!(
+                "{registry} did not take a layer of `{name}`; Docker tries again in {} s",
+                pause.as_secs()
+            )),
+            PushNews::TokenRefused => ui.warn(format!(
+                "{registry} did not take the token while `{name}` was pushed; a new one is minted"
+            )),
+        })
     }
 }
 
