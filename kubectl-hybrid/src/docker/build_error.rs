@@ -138,6 +138,10 @@ impl BuildError {
             Self::NoContext { .. } | Self::NoDockerfile { .. } => {
                 Some("correct `context` or `dockerfile` of the service in hybrid.toml".to_owned())
             }
+            Self::Failed { failure, .. } if needs_another_builder(failure) => Some(
+                "use a builder that can: `docker buildx create --driver docker-container --use`"
+                    .to_owned(),
+            ),
             Self::Failed { failure, .. } => failure
                 .log
                 .as_deref()
@@ -155,6 +159,14 @@ impl BuildError {
             Self::Content { .. } | Self::NoImageId { .. } | Self::Command { .. } => None,
         }
     }
+}
+
+/// The builder within the engine writes no caches but those in images, and builds for one platform.
+fn needs_another_builder(failure: &Failure) -> bool {
+    failure
+        .tail
+        .iter()
+        .any(|line| line.contains("not supported for the docker driver"))
 }
 
 /// The line that names the cause, among the last lines: BuildKit's and Docker's own error lines

@@ -4,7 +4,11 @@
 
 #![cfg(test)]
 
+mod builds;
+#[path = "../deployed/mod.rs"]
 mod deployed;
+mod hooks;
+mod killed;
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -16,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use deployed::{
-    NAMESPACE, Project, WEB, assert_web_shows, front, in_the_registry, kubectl, kubectl_json, page,
+    NAMESPACE, Project, WEB, assert_web_shows, front, in_the_registry, kubectl_json, page,
 };
 use hybrid_tests::bucket::aws;
 use hybrid_tests::said::{Said, list, text};
@@ -44,65 +48,6 @@ fn step(line: &str) -> &str {
 fn image_of(service: &str) -> String {
     let deployment = kubectl_json(&["get", "deployment", service]);
     text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
-}
-
-#[test]
-#[ignore = "needs the sandbox"]
-fn a_deploy_that_is_killed_at_any_step_is_finished_by_the_next() {
-    let project = Project::deployed();
-    let steps = [
-        "contract", "cluster", "plan", "regcred", "build", "built", "pushed", "roll-out", "ready",
-    ];
-    for killed_at in steps {
-        let page = project.change_web();
-        let before = image_of("web");
-        if killed_at == "regcred" {
-            // So that there is one to write.
-            kubectl(&["delete", "secret", "regcred"]);
-        }
-        let (mut child, mut lines) = start(&project, &["deploy", "web"]);
-        let seen = lines.find(|line| step(line) == killed_at);
-        // SIGKILL on Unix: nothing can be tidied up.
-        child.kill().unwrap();
-        let ended = child.wait().unwrap();
-        assert!(seen.is_some(), "no step {killed_at}");
-        assert!(
-            !ended.success() || killed_at == "ready",
-            "{killed_at}: {ended}"
-        );
-
-        // Whole or not at all: the image is the one before or one that the registry has.
-        let after = image_of("web");
-        if after != before {
-            assert!(
-                after.ends_with(&in_the_registry("web")),
-                "{killed_at}: {after}"
-            );
-        }
-        let said = project.hybrid(&["deploy", "web"]).succeeds();
-        assert_web_shows(&page);
-        assert!(
-            image_of("web").ends_with(&in_the_registry("web")),
-            "{killed_at}: {}",
-            said.stderr
-        );
-        // Nothing is left to do.
-        let plan = project
-            .hybrid(&["deploy", "web", "--dry-run", "--output=json"])
-            .succeeds()
-            .json();
-        let planned = &plan["plan"]["services"][0];
-        assert_eq!(
-            (&planned["builds"], &planned["rolls"]),
-            (&Value::Bool(false), &Value::Bool(false)),
-            "{killed_at}: {planned}"
-        );
-        let secret = kubectl_json(&["get", "secret", "regcred"]);
-        assert!(
-            secret["data"][".dockerconfigjson"].is_string(),
-            "{killed_at}"
-        );
-    }
 }
 
 /// The candidates of `web`, newest first.
