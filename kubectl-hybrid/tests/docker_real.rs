@@ -4,6 +4,8 @@
 //! They need the sandbox's environment. The credential helper is taken from `PATH`, or from beside
 //! the plugin. Each test makes repositories of its own and removes them.
 
+// The sandbox is a Linux machine.
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     reason = "A test ends where something is not as it should be."

@@ -19,6 +19,8 @@ pub struct Definition {
     pub environment: Vec<(String, String)>,
     /// Where it writes, where the system has no log of its own.
     pub log: PathBuf,
+    /// Whose agent it is, as Windows names accounts. Elsewhere the manager knows.
+    pub account: Option<String>,
 }
 
 impl Definition {

@@ -228,18 +228,24 @@ impl Manager {
                 (ran, runs)
             }
             Self::ScheduledTask => {
-                let ran = start(machine, "schtasks", &["/Query", "/TN", name, "/FO", "LIST"])?;
-                let runs = ran.ok && ran.output.contains("Running");
+                // schtasks says it in the words of the user's language.
+                let ask = format!("(Get-ScheduledTask -TaskName '{name}').State");
+                let words = ["-NoProfile", "-NonInteractive", "-Command", &ask];
+                let ran = start(machine, "powershell", &words)?;
+                let runs = ran.ok && ran.output.trim() == "Running";
                 (ran, runs)
             }
         };
         Ok(if runs {
             State::Running
         } else {
+            let says_why =
+                |line: &&str| !ran.ok || self == Self::ScheduledTask || line.contains("state =");
             let why = ran
                 .output
                 .lines()
-                .find(|line| !ran.ok || line.contains("state =") || line.starts_with("Status:"));
+                .filter(|line| !line.trim().is_empty())
+                .find(says_why);
             State::Stopped {
                 why: why.unwrap_or("unknown").trim().to_owned(),
             }
@@ -473,12 +479,19 @@ mod tests {
             ),
             (
                 Manager::ScheduledTask,
-                "/Query",
+                "Get-ScheduledTask -TaskName",
                 true,
-                "TaskName: x\nStatus: Ready\n",
+                "Ready\r\n",
                 State::Stopped {
-                    why: "Status: Ready".to_owned(),
+                    why: "Ready".to_owned(),
                 },
+            ),
+            (
+                Manager::ScheduledTask,
+                "Get-ScheduledTask -TaskName",
+                true,
+                "Running\r\n",
+                State::Running,
             ),
         ];
         for (manager, to, ok, output, expected) in table {

@@ -10,3 +10,4 @@ mod systemd;
 
 pub use definition::{Definition, carried, is_key};
 pub use manager::{AgentError, Machine, Manager, Ran, State, ThisMachine};
+pub use scheduled_task::account;

@@ -5,7 +5,26 @@ use super::definition::Definition;
 use super::launchd::escaped;
 
 /// The text of the task. A task has no environment of its own: it gets the user's.
+///
+/// It names the user twice: a task that starts when anybody logs on is only an administrator's to
+/// make.
 pub(super) fn task(definition: &Definition) -> String {
+    let account = definition.account.as_deref().map(escaped);
+    let (whose, principals) = account.map_or_else(Default::default, |account| {
+        (
+            format!("\n      <UserId>{account}</UserId>"),
+            format!(
+                r#"
+  <Principals>
+    <Principal id="Author">
+      <UserId>{account}</UserId>
+      <LogonType>InteractiveToken</LogonType>
+      <RunLevel>LeastPrivilege</RunLevel>
+    </Principal>
+  </Principals>"#
+            ),
+        )
+    });
     let arguments: Vec<String> = definition
         .arguments
         .iter()
@@ -19,9 +38,9 @@ pub(super) fn task(definition: &Definition) -> String {
   </RegistrationInfo>
   <Triggers>
     <LogonTrigger>
-      <Enabled>true</Enabled>
+      <Enabled>true</Enabled>{whose}
     </LogonTrigger>
-  </Triggers>
+  </Triggers>{principals}
   <Settings>
     <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
     <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
@@ -48,6 +67,16 @@ pub(super) fn task(definition: &Definition) -> String {
         arguments = escaped(&arguments.join(" ")),
         folder = escaped(&definition.folder.display().to_string()),
     )
+}
+
+/// The account of this user, as Windows names it: `DOMAIN\user`.
+pub fn account() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = variable("USERNAME").filter(|_| cfg!(windows))?;
+    Some(match variable("USERDOMAIN") {
+        Some(domain) => format!(r"{domain}\{user}"),
+        None => user,
+    })
 }
 
 /// The bytes that Windows expects: UTF-16 with its mark.
@@ -106,7 +135,8 @@ mod tests {
     fn the_task_starts_at_logon_and_has_no_time_limit() {
         let text = task(&sample());
         for part in [
-            "<LogonTrigger>",
+            "<LogonTrigger>\n      <Enabled>true</Enabled>\n      <UserId>LAPTOP\\ann &amp; co</UserId>\n    </LogonTrigger>",
+            "<Principal id=\"Author\">\n      <UserId>LAPTOP\\ann &amp; co</UserId>\n",
             "<ExecutionTimeLimit>PT0S</ExecutionTimeLimit>",
             "<Command>/opt/my tools/kubectl-hybrid</Command>",
             "<WorkingDirectory>/home/me/100% shop</WorkingDirectory>",

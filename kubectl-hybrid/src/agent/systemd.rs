@@ -73,6 +73,7 @@ pub(super) mod tests {
                 ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
             ],
             log: PathBuf::from("/home/me/.cache/agent.log"),
+            account: Some(r"LAPTOP\ann & co".to_owned()),
         }
     }
 

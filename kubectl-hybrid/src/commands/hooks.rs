@@ -149,8 +149,28 @@ fn shell(text: &str) -> Command {
     Command::new("/bin/sh").args(["-c", text])
 }
 
+/// With `/S` cmd takes off the outermost quotes and leaves everything between them as it is.
 #[cfg(windows)]
 fn shell(text: &str) -> Command {
     let program = std::env::var_os("ComSpec").unwrap_or_else(|| "cmd.exe".into());
-    Command::new(program).args(["/C", text])
+    Command::new(program)
+        .args(["/D", "/S", "/C"])
+        .arg_verbatim(format!("\"{text}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hook_is_a_line_of_the_system_s_own_shell() {
+        let rows = if cfg!(windows) {
+            [(r#"echo "a b"&& echo c"#, "\"a b\"\r\nc\r\n")]
+        } else {
+            [(r#"echo "a b" && echo c"#, "a b\nc\n")]
+        };
+        for (line, expected) in rows {
+            assert_eq!(shell(line).run().await.unwrap().stdout, expected);
+        }
+    }
 }

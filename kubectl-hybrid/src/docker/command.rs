@@ -48,6 +48,29 @@ struct Argument {
     value: OsString,
     /// What messages show in its place.
     shown: Option<String>,
+    /// Whether it is a piece of the command line, and already has the quotes that it needs.
+    #[cfg(windows)]
+    is_verbatim: bool,
+}
+
+impl Argument {
+    fn new(value: OsString, shown: Option<String>) -> Self {
+        Self {
+            value,
+            shown,
+            #[cfg(windows)]
+            is_verbatim: false,
+        }
+    }
+
+    fn give_to(&self, process: &mut tokio::process::Command) {
+        #[cfg(windows)]
+        if self.is_verbatim {
+            process.raw_arg(&self.value);
+            return;
+        }
+        process.arg(&self.value);
+    }
 }
 
 /// What a child that succeeded left.
@@ -154,9 +177,18 @@ impl Command {
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, value: impl Into<OsString>) -> Self {
+        self.args.push(Argument::new(value.into(), None));
+        self
+    }
+
+    /// Adds a piece of the command line as it is. A program of Windows splits its command line
+    /// itself, and not every one does it by the rules that arguments are quoted by.
+    #[cfg(windows)]
+    #[must_use]
+    pub fn arg_verbatim(mut self, piece: impl Into<OsString>) -> Self {
         self.args.push(Argument {
-            value: value.into(),
-            shown: None,
+            is_verbatim: true,
+            ..Argument::new(piece.into(), None)
         });
         self
     }
@@ -171,10 +203,8 @@ impl Command {
     /// is visible to everyone who can list processes.
     #[must_use]
     pub fn arg_shown_as(mut self, value: impl Into<OsString>, shown: impl Into<String>) -> Self {
-        self.args.push(Argument {
-            value: value.into(),
-            shown: Some(shown.into()),
-        });
+        let shown = Some(shown.into());
+        self.args.push(Argument::new(value.into(), shown));
         self
     }
 
@@ -259,8 +289,10 @@ impl Command {
 
     fn process(&self) -> tokio::process::Command {
         let mut process = tokio::process::Command::new(&self.program);
+        for argument in &self.args {
+            argument.give_to(&mut process);
+        }
         process
-            .args(self.args.iter().map(|argument| &argument.value))
             .stdin(match self.stdin {
                 Some(_) => Stdio::piped(),
                 None => Stdio::null(),

@@ -40,10 +40,11 @@ fn link(program: &Path, place: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(program, place)
 }
 
-/// Symbolic links need a privilege on Windows; hard links need the same volume.
+/// A copy: symbolic links need a privilege on Windows, and a hard link to a program that runs cannot
+/// be removed.
 #[cfg(not(unix))]
 fn link(program: &Path, place: &Path) -> io::Result<()> {
-    std::fs::hard_link(program, place).or_else(|_| std::fs::copy(program, place).map(|_| ()))
+    std::fs::copy(program, place).map(|_| ())
 }
 
 #[cfg(test)]

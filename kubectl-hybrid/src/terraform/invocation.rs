@@ -96,12 +96,12 @@ impl fmt::Display for Invocation {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
     fn a_command_is_shown_as_it_runs() {
         let program = Path::new("/opt/tofu");
         let dev = Workspace::new("dev").unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::agent::{AgentError, Definition, Manager, State, ThisMachine, carried, is_key};
+use crate::agent::{AgentError, Definition, Manager, State, ThisMachine, account, carried, is_key};
 use crate::cli::{Agent, Keeping};
 use crate::cluster::Cluster;
 use crate::commands::session::{Session, guard};
@@ -67,6 +67,7 @@ async fn install(
         folder: absolute(&session.config.root),
         environment,
         log: crate::commands::images::log_folder().join(format!("{name}.log")),
+        account: account(),
         name,
     };
     if let Some(folder) = definition

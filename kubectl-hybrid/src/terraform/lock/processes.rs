@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 pub(super) enum SameState {
     /// Its folder is initialised for the same bucket and key.
     Yes,
-    /// For others.
+    /// For others. Only Linux shows in which folder a process works.
+    #[cfg(any(test, target_os = "linux"))]
     No,
     /// The system does not say.
     Unknown,
