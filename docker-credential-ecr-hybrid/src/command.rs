@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use jiff::Timestamp;
 
 use crate::cache::TokenSource;
-use crate::environment::Environment;
+use crate::environment::{Environment, HOME_OF_CACHES};
 use crate::host::Registry;
 use crate::protocol::{self, Action, NOT_FOUND};
 use crate::token::USERNAME;
@@ -228,7 +228,9 @@ fn cache_path(stdout: &mut dyn Write) -> io::Result<u8> {
         Some(folder) => say(stdout, &folder.display().to_string()).map(|()| OK),
         None => say(
             stdout,
-            "There is no cache folder: HOME and HYBRID_CACHE_DIR are not set.",
+            &format!(
+                "There is no cache folder: {HOME_OF_CACHES} and HYBRID_CACHE_DIR are not set."
+            ),
         )
         .map(|()| FAILED),
     }

@@ -68,7 +68,7 @@ impl DockerConfig {
     pub fn path(environment: &Environment) -> Option<PathBuf> {
         let folder = environment
             .path("DOCKER_CONFIG")
-            .or_else(|| Some(environment.home()?.join(".docker")));
+            .or_else(|| Some(environment.home_of_docker()?.join(".docker")));
         folder.map(|folder| folder.join("config.json"))
     }
 
@@ -168,6 +168,7 @@ fn bare(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::HOME_OF_DOCKER;
 
     const HOST: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
 
@@ -208,7 +209,7 @@ mod tests {
     fn the_folder_follows_its_variable() {
         let path = DockerConfig::path(&Environment::given([("DOCKER_CONFIG", "/d")]));
         assert_eq!(path, Some(PathBuf::from("/d/config.json")));
-        let path = DockerConfig::path(&Environment::given([("HOME", "/h")]));
+        let path = DockerConfig::path(&Environment::given([(HOME_OF_DOCKER, "/h")]));
         assert_eq!(path, Some(PathBuf::from("/h/.docker/config.json")));
     }
 }

@@ -3,6 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The variable of [`Environment::home_of_docker`].
+pub(crate) const HOME_OF_DOCKER: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
+/// The variable that leads to the cache folder when none is given.
+pub(crate) const HOME_OF_CACHES: &str = if cfg!(windows) {
+    "LOCALAPPDATA"
+} else {
+    "HOME"
+};
+
 /// The environment variables that decide identity, places, and behaviour.
 ///
 /// A value of its own, and not `std::env` read here and there, so that every rule built on it can
@@ -76,6 +86,12 @@ impl Environment {
         })
     }
 
+    /// The home folder by the rules of Docker and Podman, which are Go's: `HOME`, on Windows
+    /// `USERPROFILE` and nothing else.
+    pub fn home_of_docker(&self) -> Option<PathBuf> {
+        self.path(HOME_OF_DOCKER)
+    }
+
     /// The shared AWS config file: `AWS_CONFIG_FILE`, else `~/.aws/config`.
     pub fn aws_config_file(&self) -> Option<PathBuf> {
         self.aws_file("AWS_CONFIG_FILE", "config")
@@ -103,7 +119,7 @@ impl Environment {
             return Some(given);
         }
         let base = if cfg!(windows) {
-            self.path("LOCALAPPDATA")
+            self.path(HOME_OF_CACHES)
         } else if cfg!(target_os = "macos") {
             self.home().map(|home| home.join("Library").join("Caches"))
         } else {

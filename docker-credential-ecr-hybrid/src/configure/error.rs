@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::environment::HOME_OF_DOCKER;
+
 /// Why a configuration file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigureError {
@@ -13,7 +15,10 @@ pub enum ConfigureError {
         host: String,
     },
     /// There is nothing to say where the file is.
-    #[error("There is no {whose} configuration to change: neither HOME nor {variable} is set.")]
+    #[error(
+        "There is no {whose} configuration to change: neither {} nor {variable} is set.",
+        HOME_OF_DOCKER
+    )]
     NoPlace {
         /// Docker's or Podman's.
         whose: &'static str,

@@ -37,7 +37,7 @@ pub fn places(environment: &Environment, podman: bool) -> Result<Vec<Place>, Con
     }
     let lasting = environment
         .path("XDG_CONFIG_HOME")
-        .or_else(|| Some(environment.home()?.join(".config")))
+        .or_else(|| Some(environment.home_of_docker()?.join(".config")))
         .ok_or(ConfigureError::NoPlace {
             whose: "Podman",
             variable: "REGISTRY_AUTH_FILE",
@@ -56,6 +56,7 @@ pub fn places(environment: &Environment, podman: bool) -> Result<Vec<Place>, Con
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::HOME_OF_DOCKER;
 
     fn found(variables: &[(&str, &str)], podman: bool) -> Vec<(PathBuf, bool)> {
         let environment = Environment::given(variables.iter().copied());
@@ -68,19 +69,17 @@ mod tests {
 
     #[test]
     fn the_files_follow_their_variables() {
+        const HOME: &str = HOME_OF_DOCKER;
         let docker = (PathBuf::from("/h/.docker/config.json"), true);
-        assert_eq!(
-            found(&[("HOME", "/h")], false),
-            std::slice::from_ref(&docker)
-        );
-        let podman = found(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/u")], true);
+        assert_eq!(found(&[(HOME, "/h")], false), std::slice::from_ref(&docker));
+        let podman = found(&[(HOME, "/h"), ("XDG_RUNTIME_DIR", "/run/u")], true);
         let expected = [
             docker.clone(),
             ("/h/.config/containers/auth.json".into(), true),
             ("/run/u/containers/auth.json".into(), false),
         ];
         assert_eq!(podman, expected);
-        let given = found(&[("HOME", "/h"), ("REGISTRY_AUTH_FILE", "/a.json")], true);
+        let given = found(&[(HOME, "/h"), ("REGISTRY_AUTH_FILE", "/a.json")], true);
         assert_eq!(given, [docker, ("/a.json".into(), true)]);
         assert!(places(&Environment::given([]), false).is_err());
     }

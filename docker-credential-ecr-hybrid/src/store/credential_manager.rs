@@ -65,3 +65,31 @@ impl Vault for CredentialManager {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::kind::Store as _;
+    use super::super::vault::VaultStore;
+    use super::*;
+    use crate::key::Key;
+
+    #[test]
+    fn the_longest_token_comes_back_and_leaves_nothing_behind() {
+        let store = VaultStore::new(CredentialManager::open().unwrap(), None);
+        let key = Key::of_parts(&["credential-manager", &std::process::id().to_string()]);
+        assert!(store.load(&key).unwrap().is_none());
+        for length in [9000, 3, 2560, 2561, 5200] {
+            let token = vec![b'x'; length];
+            store.save(&key, &token, Duration::from_hours(12)).unwrap();
+            assert_eq!(*store.load(&key).unwrap().unwrap(), token);
+        }
+        store.delete(&key).unwrap();
+        assert!(store.load(&key).unwrap().is_none());
+        let of_ours = |at: usize| format!("{}.{at}", key.as_str());
+        let vault = CredentialManager::open().unwrap();
+        assert_eq!(vault.read(key.as_str()).unwrap(), None);
+        assert_eq!(vault.read(&of_ours(1)).unwrap(), None);
+    }
+}

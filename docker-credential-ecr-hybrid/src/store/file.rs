@@ -100,7 +100,8 @@ impl Store for FileStore {
     fn keys(&self) -> Result<Vec<Key>, StoreError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            // What systems say of a file in its place differs.
+            Err(_) if !self.folder.is_dir() => return Ok(Vec::new()),
             Err(error) => return Err(failed("list", &self.folder, &error)),
         };
         let key = |entry: io::Result<fs::DirEntry>| {
@@ -222,6 +223,8 @@ mod tests {
             .open(store.path(&key("old")))
             .unwrap();
         old.set_modified(before).unwrap();
+        // Windows tells the times of an open file late.
+        drop(old);
         store.save(&key("new"), b"one", LIFE).unwrap();
         let mut kept = store.keys().unwrap();
         kept.sort();

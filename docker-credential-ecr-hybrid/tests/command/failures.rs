@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::api::{Api, Manner, password};
-use crate::home::Home;
+use crate::home::{BINARY, Home};
 use crate::{HOST, NEIGHBOUR};
 
 const NOT_FOUND: &str = "credentials not found in native keychain\n";
@@ -139,10 +139,9 @@ fn a_failing_credential_process_is_named() {
     let home = Home::of(&api)
         .without("AWS_ACCESS_KEY_ID")
         .with("AWS_PROFILE", "p");
-    home.write(
-        ".aws/config",
-        "[profile p]\ncredential_process = /does/not/exist --token hunter2\n",
-    );
+    // It fails because it knows no such words.
+    let process = format!("[profile p]\ncredential_process = {BINARY} --token hunter2\n");
+    home.write(".aws/config", &process);
     let outcome = home.get(HOST);
     assert_eq!(outcome.code, Some(1));
     assert!(

@@ -61,7 +61,7 @@ impl Home {
     pub(crate) fn of(api: &Api) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().to_str().unwrap().to_owned();
-        let variables = [
+        let mut variables = vec![
             ("HOME", home.as_str()),
             ("AWS_ENDPOINT_URL", api.url()),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
@@ -69,6 +69,14 @@ impl Home {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("HYBRID_STORE", "file"),
         ];
+        let (local, roaming) = (format!(r"{home}\local"), format!(r"{home}\roaming"));
+        if cfg!(windows) {
+            variables.extend([
+                ("USERPROFILE", home.as_str()),
+                ("LOCALAPPDATA", &local),
+                ("APPDATA", &roaming),
+            ]);
+        }
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let variables = variables.into_iter().map(owned).collect();
         Self { folder, variables }
@@ -82,6 +90,13 @@ impl Home {
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.variables.remove(name);
         self
+    }
+
+    /// Takes away all that leads to a person's folders.
+    pub(crate) fn without_folders(self) -> Self {
+        ["HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA"]
+            .into_iter()
+            .fold(self, Self::without)
     }
 
     /// Puts an SSO profile in the place of the keys. Nobody has logged in to it.
@@ -99,13 +114,20 @@ impl Home {
         self.folder.path()
     }
 
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: impl AsRef<Path>, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
     }
 
+    /// Writes the settings file where it is looked for.
+    pub(crate) fn write_settings(&self, text: &str) {
+        let path = self.environment().settings_file().unwrap();
+        self.write(path.strip_prefix(self.path()).unwrap(), text);
+    }
+
+    #[cfg(target_os = "linux")]
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }

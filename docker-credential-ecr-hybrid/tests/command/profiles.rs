@@ -59,8 +59,7 @@ fn a_profile_that_turns_out_to_act_elsewhere_gives_no_token() {
 fn a_rule_of_the_settings_chooses_profile_and_region() {
     let api = Api::giving();
     let home = home(&api);
-    home.write(
-        ".config/ecr-hybrid/settings.toml",
+    home.write_settings(
         "[[registry]]\nhost = \"1111*.dkr.ecr.*.amazonaws.com\"\nprofile = \"one\"\nregion = \"us-east-1\"\n",
     );
     let home = home.with("AWS_PROFILE", "two");
@@ -78,10 +77,7 @@ fn a_rule_of_the_settings_chooses_profile_and_region() {
         shown.contains("asks      https://api.ecr.us-east-1.amazonaws.com"),
         "{shown}"
     );
-    home.write(
-        ".config/ecr-hybrid/settings.toml",
-        "[[registry]]\nhost = \"*\"\nregion = \"cn-north-1\"\n",
-    );
+    home.write_settings("[[registry]]\nhost = \"*\"\nregion = \"cn-north-1\"\n");
     let refused = home.get(HOST);
     assert!(
         refused.stdout.contains("another partition of AWS"),

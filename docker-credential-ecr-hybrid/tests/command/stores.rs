@@ -1,7 +1,7 @@
 //! Where tokens are kept for real.
 
 use crate::HOST;
-use crate::api::{Api, password};
+use crate::api::Api;
 use crate::home::Home;
 
 #[test]
@@ -31,6 +31,8 @@ fn the_kernel_keeps_a_token_off_the_disk() {
     use ecr_hybrid::key::Key;
     use ecr_hybrid::store::{KeyutilsStore, Store as _};
 
+    use crate::api::password;
+
     if let Err(error) = KeyutilsStore.keys() {
         eprintln!("skipped: {error}");
         return;
@@ -51,5 +53,28 @@ fn the_kernel_keeps_a_token_off_the_disk() {
         assert!(KeyutilsStore.keys().unwrap().contains(&key));
         assert_eq!(home.run(&["erase"], HOST).code, Some(0));
         assert!(!KeyutilsStore.keys().unwrap().contains(&key));
+    }
+}
+
+#[cfg(windows)]
+#[test]
+fn the_credential_manager_keeps_a_token_off_the_disk() {
+    use crate::api::password;
+
+    let api = Api::giving();
+    for store in ["credential-manager", "auto"] {
+        let home = Home::of(&api).with("HYBRID_STORE", store);
+        let before = api.calls();
+        let first = home.get(HOST).password();
+        assert_eq!(first, password(before + 1));
+        assert_eq!(home.get(HOST).password(), first);
+        assert_eq!(api.calls(), before + 1, "{store}");
+        assert!(home.files_with("password-").is_empty());
+        let listed = home.run(&["cache", "list"], "").stdout;
+        assert!(listed.contains("credential-manager"), "{listed}");
+        assert_eq!(home.run(&["erase"], HOST).code, Some(0));
+        assert_eq!(home.get(HOST).password(), password(before + 2));
+        let cleared = home.run(&["cache", "clear"], "").stdout;
+        assert_eq!(cleared, "1 entry removed.\n");
     }
 }

@@ -7,6 +7,7 @@ use crate::HOST;
 use crate::api::{Api, password};
 use crate::home::{Home, outcome};
 
+#[cfg(unix)]
 const NOT_FOUND: &str = "credentials not found in native keychain\n";
 
 #[cfg(unix)]
@@ -134,7 +135,7 @@ fn list_and_version_do_not_wait_for_their_input() {
 #[test]
 fn without_a_home_the_token_still_comes() {
     let api = Api::giving();
-    let home = Home::of(&api).without("HOME");
+    let home = Home::of(&api).without_folders();
     assert_eq!(home.get(HOST).password(), password(1));
     assert_eq!(home.run(&["list"], "").stdout, "{}\n");
     assert_eq!(home.run(&["erase"], HOST).code, Some(0));
