@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use zeroize::Zeroizing;
 
 use crate::token::Token;
@@ -78,8 +79,11 @@ pub fn read_credentials(input: &mut dyn Read) -> Result<String, String> {
         username: String,
     }
     let bytes = read_all(input);
-    let given: Given = serde_json::from_slice(&bytes)
-        .map_err(|error| format!("the credentials are not valid JSON: {error}"))?;
+    let given: Given = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+        // What was there instead may be the secret itself.
+        Category::Data => "the credentials are no JSON object of texts".to_owned(),
+        _ => format!("the credentials are not valid JSON: {error}"),
+    })?;
     if given.server_url.trim().is_empty() {
         return Err(NO_SERVER_URL.to_owned());
     }
@@ -160,7 +164,13 @@ mod tests {
         let no_user = br#"{"ServerURL":"h","Secret":"s"}"#;
         assert_eq!(read(no_user), Err(NO_USERNAME.into()));
         assert!(read(b"hunter2").unwrap_err().contains("not valid JSON"));
-        assert!(!read(b"hunter2").unwrap_err().contains("hunter2"));
+        for secret in [
+            &b"hunter2"[..],
+            b"\"hunter2\"",
+            b"{\"Username\":[\"hunter2\"]}",
+        ] {
+            assert!(!read(secret).unwrap_err().contains("hunter2"));
+        }
     }
 
     #[test]

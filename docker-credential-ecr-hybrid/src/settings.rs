@@ -110,7 +110,8 @@ impl Settings {
         }
     }
 
-    fn parse(path: PathBuf, text: &str) -> Result<Self, SettingsError> {
+    /// Reads a text. `path` is what errors name it by.
+    pub fn parse(path: PathBuf, text: &str) -> Result<Self, SettingsError> {
         toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start).min(text.len());
             let before = text.get(..start).unwrap_or_default();

@@ -24,7 +24,7 @@ impl HostPattern {
                 && pattern
                     .split('.')
                     .zip(host.split('.'))
-                    .all(|(pattern, label)| label_fits(pattern.as_bytes(), label.as_bytes()))
+                    .all(|(pattern, label)| label_fits(pattern, label))
     }
 }
 
@@ -42,15 +42,24 @@ impl TryFrom<String> for HostPattern {
     }
 }
 
-/// Asterisks are tried from the shortest on. Labels are short, and so are patterns.
-fn label_fits(pattern: &[u8], label: &[u8]) -> bool {
-    match (pattern.split_first(), label.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) if rest.first() == Some(&b'*') => label_fits(rest, label),
-        (Some((b'*', rest)), _) => (0..=label.len()).any(|taken| label_fits(rest, &label[taken..])),
-        (Some((one, pattern)), Some((other, label))) => one == other && label_fits(pattern, label),
-        _ => false,
-    }
+/// What stands between two asterisks is looked for from the left on, and what is found first leaves
+/// the most for the rest: no pattern takes longer than its length times the label's.
+fn label_fits(pattern: &str, label: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == label;
+    };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inner = label
+        .strip_prefix(head)
+        .and_then(|label| label.strip_suffix(tail));
+    middle
+        .split('*')
+        .try_fold(inner, |label, part| {
+            let (_, behind) = label?.split_once(part)?;
+            Some(Some(behind))
+        })
+        .flatten()
+        .is_some()
 }
 
 /// The name of a profile of the AWS files.
@@ -148,13 +157,30 @@ mod tests {
             "111122223333.dkr.ecr.*.amazonaws.com",
             "1111*.dkr.ecr.eu-*-1.amazonaws.com",
             "*******3.dkr.ecr.**.amazonaws.com",
+            "1*1*2*3*3.dkr.*.eu-west-1*.*azon*.*c*o*m*",
         ];
         for pattern in fitting {
             assert!(fits(pattern), "{pattern}");
         }
-        for pattern in ["*.com", "1111.*", "2*.dkr.ecr.*.amazonaws.com", "**"] {
+        for pattern in [
+            "*.com",
+            "1111.*",
+            "2*.dkr.ecr.*.amazonaws.com",
+            "**",
+            "111122223333*3.dkr.ecr.*.amazonaws.com",
+            "1111*2222*2222*3333.dkr.ecr.*.amazonaws.com",
+        ] {
             assert!(!fits(pattern), "{pattern}");
         }
+    }
+
+    #[test]
+    fn many_asterisks_take_no_longer_than_few() {
+        let label = "a".repeat(63);
+        let pattern = format!("{}b", "*a".repeat(40));
+        let pattern = HostPattern::try_from(pattern).unwrap();
+        assert!(!pattern.fits(&label));
+        assert!(pattern.fits(&format!("{label}b")));
     }
 
     #[test]
