@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use hybrid_tests::front::Admin;
-use hybrid_tests::sandbox::endpoints::{ACCOUNT, registry_host};
+use hybrid_tests::sandbox::endpoints::{ACCOUNT, OTHER_ACCOUNT, registry_host};
 
 use crate::MAIN;
 use crate::person::{HELPER, Person, Said, front};
@@ -81,6 +81,9 @@ fn docker_pull_shows_each_cause_in_one_sentence_with_what_to_do() {
     let front = front();
     let person = Person::new("failures", MAIN);
     fs::write(person.path("aws-config"), SSO_PROFILE).unwrap();
+    let moved = person.path("aws-moved");
+    fs::write(&moved, moved_profile()).unwrap();
+    let moved = moved.display().to_string();
     let bundle = person.path("ca.pem");
     let interceptor = interceptor(&bundle);
     let nobody = nobody();
@@ -91,6 +94,8 @@ fn docker_pull_shows_each_cause_in_one_sentence_with_what_to_do() {
             "the login session of AWS profile `dev` has expired.", "Run: aws sso login --profile dev"),
         Case::of_way("no credentials", &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("AWS_CONFIG_FILE", "/dev/null")],
             "There are no AWS credentials", "Set AWS_PROFILE, or run: aws configure sso"),
+        Case::of_way("wrong account", &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("AWS_CONFIG_FILE", &moved)],
+            "profile moved (access key 210987654321) acts in account 210987654321, not in 123456789012", "Set AWS_PROFILE to a profile of that account"),
         Case::of_front("denied", "AccessDeniedException",
             "is not authorized to perform: ecr:GetAuthorizationToken", "Ask for a policy that allows this action"),
         Case::of_front("expired keys", "ExpiredTokenException",
@@ -175,6 +180,15 @@ fn both_builders_show_the_sentence_too() {
 const SSO_PROFILE: &str = "[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\n\
     sso_role_name = Admin\nregion = eu-central-1\n\
     [sso-session corp]\nsso_start_url = https://corp.invalid/start\nsso_region = eu-central-1\n";
+
+/// A profile that is said to be of the registry's account, with keys of the other one. The emulator
+/// takes a key that is an account's number for a key of that account.
+fn moved_profile() -> String {
+    format!(
+        "[profile moved]\naws_account_id = {ACCOUNT}\naws_access_key_id = {OTHER_ACCOUNT}\n\
+         aws_secret_access_key = testing\n"
+    )
+}
 
 /// An address at which nobody listens: the port was free a moment ago.
 fn nobody() -> std::net::SocketAddr {
