@@ -8,5 +8,6 @@ pub mod package;
 pub mod said;
 pub mod sandbox;
 mod source_tree;
+pub mod systems;
 
 pub use source_tree::source_tree;

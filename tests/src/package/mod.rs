@@ -5,7 +5,7 @@ mod build;
 #[cfg(unix)]
 pub mod krew;
 mod manifest;
-mod toolchain;
+pub(crate) mod toolchain;
 
 pub use archive::{Archive, PackageError, pack};
 pub use build::{build, target_folder};

@@ -18,8 +18,8 @@ pub const PACKAGES: [&str; 5] = [
     "rust-web-src",
     "rustc-web",
 ];
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+pub(crate) const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+pub(crate) const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 /// What the standard library unwinds with; the one of GCC wants glibc.
 const UNWIND: &str = "/usr/lib/llvm-14/lib";
@@ -119,7 +119,7 @@ fn musl_target() -> Option<String> {
 }
 
 /// Whether the compiler at hand has the standard library for a target.
-fn has_library(target: &str) -> bool {
+pub(crate) fn has_library(target: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", target])
@@ -134,11 +134,14 @@ fn has_sources() -> bool {
     let unwind = Path::new(UNWIND).join("libunwind.a");
     let linker = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(LINKER).is_file()));
-    linker
-        && unwind.is_file()
-        && [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCES]
-            .iter()
-            .all(|path| Path::new(path).is_file())
+    linker && unwind.is_file() && has_debian_sources()
+}
+
+/// Whether Debian's compiler can build the standard library for another target.
+pub(crate) fn has_debian_sources() -> bool {
+    [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_SOURCES]
+        .iter()
+        .all(|path| Path::new(path).is_file())
 }
 
 #[cfg(test)]
