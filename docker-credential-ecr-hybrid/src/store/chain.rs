@@ -178,16 +178,14 @@ fn of_system(
     log: &Log,
 ) -> Vec<AnyStore> {
     match kind {
-        StoreKind::Auto | StoreKind::CredentialManager => match CredentialManager::open() {
-            Some(vault) => {
-                let folder = folder.map(Path::to_owned);
-                vec![Box::new(VaultStore::new(vault, folder))]
-            }
-            None => {
+        StoreKind::Auto | StoreKind::CredentialManager => {
+            let Some(vault) = CredentialManager::open() else {
                 log.line(|| "the Credential Manager is not available".to_owned());
-                Vec::new()
-            }
-        },
+                return Vec::new();
+            };
+            let folder = folder.map(Path::to_owned);
+            vec![Box::new(VaultStore::new(vault, folder))]
+        }
         _ => Vec::new(),
     }
 }

@@ -31,11 +31,11 @@ impl CredentialManager {
         let modifiers = HashMap::from([("target", target.as_str()), ("persistence", "Local")]);
         self.store
             .build(PREFIX, name, Some(&modifiers))
-            .map_err(reason)
+            .map_err(|error| reason(&error))
     }
 }
 
-fn reason(error: Error) -> String {
+fn reason(error: &Error) -> String {
     error.to_string().trim_end_matches('.').to_owned()
 }
 
@@ -49,19 +49,21 @@ impl Vault for CredentialManager {
         match self.entry(entry)?.get_secret() {
             Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
             Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(reason(error)),
+            Err(error) => Err(reason(&error)),
         }
     }
 
     fn write(&self, entry: &str, bytes: &[u8]) -> Result<(), String> {
-        self.entry(entry)?.set_secret(bytes).map_err(reason)
+        self.entry(entry)?
+            .set_secret(bytes)
+            .map_err(|error| reason(&error))
     }
 
     fn delete(&self, entry: &str) -> Result<bool, String> {
         match self.entry(entry)?.delete_credential() {
             Ok(()) => Ok(true),
             Err(Error::NoEntry) => Ok(false),
-            Err(error) => Err(reason(error)),
+            Err(error) => Err(reason(&error)),
         }
     }
 }
