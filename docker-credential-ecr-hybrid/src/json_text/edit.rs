@@ -44,7 +44,8 @@ pub(crate) fn set(
 }
 
 /// Takes `outer.inner` out, wherever it stands. With `and_empty` an object that is then empty goes
-/// too, unless it stood on one line of several and so was there before [`set`].
+/// too, unless it stands on one line of several and as [`set`] would not write it: it was there
+/// before.
 pub(crate) fn remove(
     text: &str,
     outer: &str,
@@ -69,9 +70,14 @@ pub(crate) fn remove(
         };
         let object = &member.value;
         let is_last = object.members().len() == 1;
-        let is_ours = text[object.span.clone()].contains('\n') || !text.trim().contains('\n');
+        let without_object = cut(&text, &root, at);
+        let is_ours = text[object.span.clone()].contains('\n')
+            || !text.trim().contains('\n')
+            || object.members()[place].value.text().is_some_and(|value| {
+                set(&without_object, outer, inner, value) == Ok(Some(text.clone()))
+            });
         text = if is_last && and_empty && is_ours {
-            cut(&text, &root, at)
+            without_object
         } else {
             cut(&text, object, place)
         };
@@ -191,6 +197,7 @@ mod tests {
             ("{}", "{\n\t\"credHelpers\": {\n\t\t\"h\": \"x\"\n\t}\n}"),
             ("{}\n", "{\n\t\"credHelpers\": {\n\t\t\"h\": \"x\"\n\t}\n}\n"),
             ("{\"a\":1}", "{\"a\":1,\"credHelpers\":{\"h\":\"x\"}}"),
+            ("{\"a\":[\n1]}", "{\"a\":[\n1],\"credHelpers\":{\"h\":\"x\"}}"),
             ("{ \"a\": 1 }", "{ \"a\": 1, \"credHelpers\": {\"h\": \"x\"} }"),
             ("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1,\n  \"credHelpers\": {\n    \"h\": \"x\"\n  }\n}\n"),
             ("{\r\n\t\"a\": {}\r\n}\r\n", "{\r\n\t\"a\": {},\r\n\t\"credHelpers\": {\r\n\t\t\"h\": \"x\"\r\n\t}\r\n}\r\n"),
