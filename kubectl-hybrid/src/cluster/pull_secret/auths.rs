@@ -362,6 +362,9 @@ impl Serialize for Members {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
