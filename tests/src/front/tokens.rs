@@ -1,6 +1,7 @@
 //! The book of issued tokens: who got which, for where, until when. It holds no token, only what
 //! each is recognised by.
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,8 +17,9 @@ use super::token::Password;
 /// How long ECR's tokens live.
 pub(super) const TWELVE_HOURS: Duration = Duration::from_hours(12);
 
-/// Entries that are kept; the oldest expired ones go first.
+/// Entries that are kept; the oldest expired ones go first, many at once.
 const KEPT: usize = 1_000;
+const SURPLUS: usize = 200;
 
 /// Who asked for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +64,45 @@ impl Issued {
     }
 }
 
-/// What is written to the file.
+/// What the file says: one line with everything, and then a line for each token that was issued
+/// since. To write all of it for each token would be most of the time that a token takes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Book {
     life_seconds: f64,
     tokens: Vec<Issued>,
+    /// Whether the file holds all of this, in whole lines.
+    #[serde(skip)]
+    is_kept: bool,
+}
+
+impl Book {
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let mut book: Self = serde_json::from_str(lines.next()?).ok()?;
+        book.is_kept = text.ends_with('\n');
+        for line in lines {
+            match serde_json::from_str(line) {
+                Ok(token) => book.tokens.push(token),
+                // The front was killed while it wrote: nobody has got that token.
+                Err(_) => book.is_kept = false,
+            }
+        }
+        Some(book)
+    }
+
+    /// Drops the oldest expired tokens, when there are many too many.
+    fn prune(&mut self) {
+        let mut surplus = self.tokens.len().saturating_sub(KEPT);
+        if surplus < SURPLUS {
+            return;
+        }
+        self.is_kept = false;
+        self.tokens.retain(|token| {
+            let stays = surplus == 0 || token.is_alive();
+            surplus -= usize::from(!stays);
+            stays
+        });
+    }
 }
 
 /// The issued tokens, and the file that keeps them over a restart.
@@ -79,12 +115,13 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Opens the book; a missing or broken file is an empty one.
     pub(super) fn open(path: PathBuf) -> Self {
-        let book = std::fs::read(&path)
+        let book = std::fs::read_to_string(&path)
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .and_then(|text| Book::read(&text))
             .unwrap_or_else(|| Book {
                 life_seconds: TWELVE_HOURS.as_secs_f64(),
                 tokens: Vec::new(),
+                is_kept: false,
             });
         Self {
             path,
@@ -108,7 +145,7 @@ impl Tokens {
             )
             .unwrap_or(Timestamp::MAX);
         let password = Password::random(expires);
-        book.tokens.push(Issued {
+        let token = Issued {
             id: password.fingerprint(),
             caller,
             region: region.to_owned(),
@@ -117,15 +154,15 @@ impl Tokens {
             expires,
             uses: 0,
             last_used: None,
-        });
-        let surplus = book.tokens.len().saturating_sub(KEPT);
-        let mut dropped = 0;
-        book.tokens.retain(|token| {
-            let drop = dropped < surplus && !token.is_alive();
-            dropped += usize::from(drop);
-            !drop
-        });
-        self.save(&book)?;
+        };
+        let line = serde_json::to_vec(&token).unwrap_or_default();
+        book.tokens.push(token);
+        book.prune();
+        if book.is_kept {
+            self.append(&mut book, line)?;
+        } else {
+            self.save(&mut book)?;
+        }
         Ok((password, expires))
     }
 
@@ -163,7 +200,7 @@ impl Tokens {
     pub(super) fn set_life(&self, life: Duration) -> Result<(), FrontError> {
         let mut book = lock(&self.book);
         book.life_seconds = life.as_secs_f64();
-        self.save(&book)
+        self.save(&mut book)
     }
 
     /// Ends every token that is alive; returns how many there were. What a token says of itself
@@ -176,16 +213,34 @@ impl Tokens {
             token.expires = now;
             ended += 1;
         }
-        self.save(&book)?;
+        self.save(&mut book)?;
         Ok(ended)
     }
 
-    fn save(&self, book: &Book) -> Result<(), FrontError> {
-        let bytes = serde_json::to_vec(book).unwrap_or_default();
-        file::replace(&self.path, &bytes).map_err(|source| FrontError::Write {
+    fn append(&self, book: &mut Book, mut line: Vec<u8>) -> Result<(), FrontError> {
+        line.push(b'\n');
+        // Until it is known that all of the line is there.
+        book.is_kept = false;
+        file::open_to_append(&self.path)
+            .and_then(|mut file| file.write_all(&line))
+            .map_err(|source| self.unwritten(source))?;
+        book.is_kept = true;
+        Ok(())
+    }
+
+    fn save(&self, book: &mut Book) -> Result<(), FrontError> {
+        let mut bytes = serde_json::to_vec(book).unwrap_or_default();
+        bytes.push(b'\n');
+        file::replace(&self.path, &bytes).map_err(|source| self.unwritten(source))?;
+        book.is_kept = true;
+        Ok(())
+    }
+
+    fn unwritten(&self, source: io::Error) -> FrontError {
+        FrontError::Write {
             path: self.path.clone(),
             source,
-        })
+        }
     }
 }
 
@@ -254,6 +309,50 @@ mod tests {
         assert_eq!(tokens.expire().expect("expired"), 1);
         assert!(!alive(&long));
         assert_eq!(tokens.expire().expect("expired"), 0);
+    }
+
+    #[test]
+    fn a_line_that_was_not_finished_is_left_out_and_spoils_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        let issue = |tokens: &Tokens| {
+            let issued = tokens.issue(caller(), "eu-central-1", "ecr");
+            issued.expect("a token").0
+        };
+        let tokens = Tokens::open(path.clone());
+        let passwords = [issue(&tokens), issue(&tokens)];
+        let whole = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(whole.lines().count(), 2);
+        std::fs::write(&path, format!("{whole}{{\"id\":\"12")).expect("a file");
+
+        let again = Tokens::open(path.clone());
+        let last = issue(&again);
+        let once_more = Tokens::open(path);
+        assert_eq!(once_more.list().len(), 3);
+        for password in passwords.iter().chain([&last]) {
+            assert!(once_more.find(password).is_some());
+        }
+    }
+
+    #[test]
+    fn of_very_many_only_the_living_and_the_youngest_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        let tokens = Tokens::open(path.clone());
+        let issue = || {
+            tokens
+                .issue(caller(), "eu-central-1", "ecr")
+                .expect("one")
+                .0
+        };
+        let alive = issue();
+        tokens.set_life(Duration::ZERO).expect("a life");
+        for _ in 0..KEPT + SURPLUS - 1 {
+            issue();
+        }
+        assert_eq!(tokens.list().len(), KEPT);
+        assert!(tokens.find(&alive).is_some());
+        assert_eq!(Tokens::open(path).list().len(), KEPT);
     }
 
     #[test]
