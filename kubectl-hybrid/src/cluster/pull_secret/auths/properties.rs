@@ -106,7 +106,9 @@ proptest! {
             bytes[place] = byte;
         }
         let mut document = Document::parse(&bytes);
-        prop_assume!(document.broken().is_none());
+        if document.broken().is_some() {
+            return Ok(());
+        }
         let (before, around) = parts(&bytes).ok_or_else(|| TestCaseError::fail("no object"))?;
         let password = Secret::new("pass".to_owned());
         document.put(HOST, "AWS", &password);
