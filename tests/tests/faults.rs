@@ -316,6 +316,47 @@ fn tokens_that_die_during_a_push_are_minted_again_the_clusters_as_well() {
     assert!(!said.contains("waited for credentials"), "{said}");
 }
 
+/// While it lives, each new pod of `search` asks the registry, whatever the node has.
+struct AlwaysPulled;
+
+impl AlwaysPulled {
+    fn begun() -> Self {
+        Self::patch("Always").succeeds();
+        Self
+    }
+
+    fn patch(policy: &str) -> Said {
+        let field = "/spec/template/spec/containers/0/imagePullPolicy";
+        let patch = json!([{ "op": "add", "path": field, "value": policy }]).to_string();
+        let mut command = Command::new("kubectl");
+        command.args(["--namespace", NAMESPACE, "patch", "deployment", "search"]);
+        Said::of(command.args(["--type=json", "--patch", &patch]))
+    }
+}
+
+impl Drop for AlwaysPulled {
+    fn drop(&mut self) {
+        Self::patch("IfNotPresent");
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_restart_whose_pods_are_refused_renews_the_clusters_login() {
+    let project = Project::deployed();
+    let _always = AlwaysPulled::begun();
+    let _dead = DeadTokens;
+    assert!(front().expire_tokens().unwrap() > 0);
+    let said = project.hybrid(&["restart", "search"]).succeeds();
+    let token = password(&login_of_the_cluster());
+    assert!(
+        front().check_token(&token).unwrap().alive,
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains("regcred updated"), "{}", said.stderr);
+}
+
 /// A way to the engine that can be cut.
 struct Way {
     open: Arc<Mutex<Option<Vec<UnixStream>>>>,
