@@ -23,9 +23,8 @@ enum Place {
 use Place::{Call, Step};
 
 /// Every boundary that a deploy crosses, in their order.
-const PLACES: [Place; 11] = [
+const PLACES: [Place; 10] = [
     Step("contract"),
-    Step("cluster"),
     Step("plan"),
     Step("regcred"),
     Step("build"),
@@ -46,7 +45,7 @@ fn kill_at(project: &Project, place: &Place) {
     let before = match place {
         Step(_) => 0,
         Call(call) => {
-            front().delay(call, 10_000).unwrap();
+            front().delay(call, 2_000).unwrap();
             called(call)
         }
     };
