@@ -3,7 +3,10 @@
 //! What can be asked at once is asked at once: a read is two round trips where the default collection
 //! has the name that GNOME gives it, else three. The whole service is never searched, only the default collection: `KeePassXC` would ask a person to unlock something
 //! first. And the collection is called by its own path, not by `aliases/default`: GNOME Keyring looks
-//! an alias up in one thread while another one still writes it for a client that is new.
+//! an alias up in one thread while another one still writes it for a client that is new. For the same
+//! reason a session is never the first thing that is asked for: the daemon notes a client in one thread
+//! while it may forget the last one in another, and ends itself when it is to open a session for one
+//! that it has not noted. With the next message it notes that one again.
 
 use zeroize::Zeroizing;
 
@@ -118,6 +121,7 @@ pub(super) struct Service {
 
 /// What a collection was asked when items are looked for.
 struct AskedItems {
+    collection: ObjectPath,
     locked: Pending,
     found: Pending,
 }
@@ -149,8 +153,9 @@ impl Service {
         &mut self,
         attributes: &Attributes<'_>,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ServiceError> {
+        let asked = self.ask_likely_items(attributes)?;
         self.ask_session()?;
-        let items = self.search(attributes)?;
+        let items = self.found(asked, attributes)?;
         let Some(item) = items.first() else {
             return Ok(None);
         };
@@ -172,6 +177,7 @@ impl Service {
 
     /// Keeps an item, in the place of one with the same attributes.
     pub(super) fn create(&mut self, item: &NewItem<'_>) -> Result<(), ServiceError> {
+        self.ask_collection()?;
         self.ask_session()?;
         let collection = self.collection()?;
         let session = self.session()?;
@@ -262,37 +268,52 @@ impl Service {
 
     /// The items of the default collection that have these attributes.
     fn search(&mut self, attributes: &Attributes<'_>) -> Result<Vec<ObjectPath>, ServiceError> {
-        let guessed = if let Place::Unknown = self.collection {
-            let likely = ObjectPath::parse(LIKELY_COLLECTION)?;
-            self.ask_collection()?;
-            let asked = self.ask_items(&likely, attributes)?;
-            Some((likely, asked))
-        } else {
-            None
+        let asked = self.ask_likely_items(attributes)?;
+        self.found(asked, attributes)
+    }
+
+    /// Asks the default collection, or the one that it most likely is.
+    fn ask_likely_items(&mut self, attributes: &Attributes<'_>) -> Result<AskedItems, BusError> {
+        self.ask_collection()?;
+        let collection = match &self.collection {
+            Place::Known(path) => path.clone(),
+            _ => ObjectPath::parse(LIKELY_COLLECTION)?,
         };
+        self.ask_items(collection, attributes)
+    }
+
+    /// What was found, in the default collection and in no other.
+    fn found(
+        &mut self,
+        mut asked: AskedItems,
+        attributes: &Attributes<'_>,
+    ) -> Result<Vec<ObjectPath>, ServiceError> {
         let collection = self.collection()?;
-        let asked = match guessed {
-            Some((likely, asked)) if likely == collection => asked,
-            _ => self.ask_items(&collection, attributes)?,
-        };
+        if asked.collection != collection {
+            asked = self.ask_items(collection, attributes)?;
+        }
         self.items(asked)
     }
 
     fn ask_items(
         &mut self,
-        collection: &ObjectPath,
+        collection: ObjectPath,
         attributes: &Attributes<'_>,
     ) -> Result<AskedItems, BusError> {
-        let locked = self.property(&of(collection, COLLECTION_INTERFACE), "Locked")?;
+        let locked = self.property(&of(&collection, COLLECTION_INTERFACE), "Locked")?;
         let mut arguments = Writer::default();
         arguments.dictionary(attributes);
         let found = self.connection.call(&Call {
             member: "SearchItems",
             signature: "a{ss}",
             arguments,
-            ..of(collection, COLLECTION_INTERFACE)
+            ..of(&collection, COLLECTION_INTERFACE)
         })?;
-        Ok(AskedItems { locked, found })
+        Ok(AskedItems {
+            collection,
+            locked,
+            found,
+        })
     }
 
     /// Of a locked collection there are none to be had: `KWallet` would find them all the same, and
@@ -363,11 +384,14 @@ impl Service {
         Ok(path)
     }
 
+    /// Asks which collection is the default one, unless that is known.
     fn ask_collection(&mut self) -> Result<(), BusError> {
-        let mut arguments = Writer::default();
-        arguments.text("default");
-        let call = self.ask_service("ReadAlias", "s", arguments)?;
-        self.collection = Place::Asked(call);
+        if let Place::Unknown = self.collection {
+            let mut arguments = Writer::default();
+            arguments.text("default");
+            let call = self.ask_service("ReadAlias", "s", arguments)?;
+            self.collection = Place::Asked(call);
+        }
         Ok(())
     }
 

@@ -109,7 +109,7 @@ fn a_collection_of_another_name_is_asked_once_it_is_known() {
     };
     let (result, called) = asked("ReadAlias", other, load);
     assert_eq!(result, Ok(Some(b"token".to_vec())));
-    let guessed = ["Hello", "OpenSession", "ReadAlias", "Get", "SearchItems"];
+    let guessed = ["Hello", "ReadAlias", "Get", "SearchItems", "OpenSession"];
     assert_eq!(called[..5], guessed);
     assert_eq!(called[5..], ["Get", "SearchItems", "GetSecret"]);
 }
@@ -120,10 +120,10 @@ fn a_read_asks_for_what_it_needs_once() {
     assert_eq!(result, Ok(Some(b"token".to_vec())));
     let once = [
         "Hello",
-        "OpenSession",
         "ReadAlias",
         "Get",
         "SearchItems",
+        "OpenSession",
         "GetSecret",
     ];
     assert_eq!(called[..6], once);
