@@ -73,6 +73,9 @@ struct Book {
     /// Whether the file holds all of this, in whole lines.
     #[serde(skip)]
     is_kept: bool,
+    /// How many make it worth to look for some to drop: the living all stay.
+    #[serde(skip)]
+    prune_at: usize,
 }
 
 impl Book {
@@ -92,16 +95,18 @@ impl Book {
 
     /// Drops the oldest expired tokens, when there are many too many.
     fn prune(&mut self) {
-        let mut surplus = self.tokens.len().saturating_sub(KEPT);
-        if surplus < SURPLUS {
+        if self.tokens.len() < self.prune_at.max(KEPT + SURPLUS) {
             return;
         }
-        self.is_kept = false;
+        let before = self.tokens.len();
+        let mut surplus = before - KEPT;
         self.tokens.retain(|token| {
             let stays = surplus == 0 || token.is_alive();
             surplus -= usize::from(!stays);
             stays
         });
+        self.prune_at = self.tokens.len() + SURPLUS;
+        self.is_kept &= self.tokens.len() == before;
     }
 }
 
@@ -122,6 +127,7 @@ impl Tokens {
                 life_seconds: TWELVE_HOURS.as_secs_f64(),
                 tokens: Vec::new(),
                 is_kept: false,
+                prune_at: 0,
             });
         Self {
             path,
@@ -332,6 +338,21 @@ mod tests {
         for password in passwords.iter().chain([&last]) {
             assert!(once_more.find(password).is_some());
         }
+    }
+
+    #[test]
+    fn of_the_living_each_costs_one_line_however_many_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        let tokens = Tokens::open(path.clone());
+        let many = KEPT + 2 * SURPLUS;
+        for _ in 0..many {
+            let issued = tokens.issue(caller(), "eu-central-1", "ecr");
+            issued.expect("a token");
+        }
+        let lines = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(lines.lines().count(), many);
+        assert_eq!(Tokens::open(path).list().len(), many);
     }
 
     #[test]
