@@ -76,3 +76,46 @@ async fn stream(
         WorkloadKind::DaemonSet => changes_of!(DaemonSet),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::cluster::fake;
+
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn web() -> WorkloadRef {
+        WorkloadRef {
+            kind: WorkloadKind::Deployment,
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_ends_the_wait_and_an_ended_watch_does_not() {
+        let cluster = fake::cluster(|request| {
+            assert!(request.query.contains("watch=true"), "{}", request.query);
+            let event = json!({ "type": "MODIFIED", "object": {
+                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                "metadata": { "name": "web", "resourceVersion": "5" } } });
+            fake::text(&format!("{event}\n"))
+        });
+        let (mut news, begun) = (News::Unasked, Instant::now());
+        news.within(PAUSE, &cluster, &web()).await;
+        assert!(begun.elapsed() < PAUSE);
+        news.within(PAUSE, &cluster, &web()).await;
+        assert!(begun.elapsed() >= PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_may_not_watch_waits_the_whole_time() {
+        let cluster = fake::cluster(|_| fake::status(403, "Forbidden", "no watch"));
+        let (mut news, begun) = (News::Unasked, Instant::now());
+        news.within(PAUSE, &cluster, &web()).await;
+        assert!(begun.elapsed() >= PAUSE);
+    }
+}
