@@ -25,7 +25,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kubectl_hybrid::cluster::pods;
-use kubectl_hybrid::cluster::rollout::End;
+use kubectl_hybrid::cluster::rollout::{End, WaitOptions, wait};
 use kubectl_hybrid::cluster::workload::{self, ContainerPin, containers_of};
 use kubectl_hybrid::project::contract::WorkloadKind;
 use serde_json::{Value, json};
@@ -91,6 +91,43 @@ async fn good_roll_outs_of_all_three_kinds_complete_and_a_restart_makes_new_pods
             after.iter().all(|uid| !before.contains(uid)),
             "{before:?} {after:?}"
         );
+    })
+    .await;
+}
+
+/// Without word of the changes the second look would come after the test's end.
+#[tokio::test]
+#[ignore = "needs the sandbox"]
+async fn the_end_is_heard_of_and_not_found_at_the_next_look() {
+    in_namespace(|cluster, namespace| async move {
+        let mut container = script("sleep 1000");
+        container["readinessProbe"] =
+            json!({ "exec": { "command": ["/bin/busybox", "true"] }, "periodSeconds": 1 });
+        let mut template = spec("db", &container, &json!({}));
+        template["serviceName"] = json!("db");
+        let object = json!({ "metadata": { "name": "db" }, "spec": template });
+        make::<StatefulSet>(&cluster, &namespace, object).await;
+        let template = spec("agent", &container, &json!({}));
+        let object = json!({ "metadata": { "name": "agent" }, "spec": template });
+        make::<DaemonSet>(&cluster, &namespace, object).await;
+        let workloads = [
+            deploy(&cluster, &namespace, "web", &container, &json!({})).await,
+            workload_ref(WorkloadKind::StatefulSet, &namespace, "db"),
+            workload_ref(WorkloadKind::DaemonSet, &namespace, "agent"),
+        ];
+        let options = WaitOptions {
+            timeout: Duration::from_mins(10),
+            look_every: Duration::from_mins(5),
+            ..WaitOptions::default()
+        };
+        for end in join_all(workloads.iter().map(|workload| async {
+            let waiting = wait(&cluster, workload, &options, |_| {});
+            tokio::time::timeout(Duration::from_mins(2), waiting).await
+        }))
+        .await
+        {
+            assert_eq!(said(&end.unwrap().unwrap()), "complete");
+        }
     })
     .await;
 }

@@ -17,9 +17,7 @@ use crate::cluster::{Cluster, ClusterError, NamespaceState, pods};
 /// How long pods may fail to be made before that is a failure: a service account that Terraform
 /// makes this moment, a quota that an old pod still uses.
 const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
-/// Pods have troubles that their workload does not tell.
-const POLL_AT_FIRST: Duration = Duration::from_millis(500);
-const POLL_LATER: Duration = Duration::from_secs(1);
+/// How long looks are at their most frequent.
 const AT_FIRST: Duration = Duration::from_secs(15);
 const LAST_WORDS: u32 = 10;
 
@@ -33,6 +31,9 @@ pub struct WaitOptions {
     pub crashes: i32,
     /// The images that were pinned. When one is another meanwhile, somebody else deployed.
     pub expected: Vec<ContainerPin>,
+    /// How often to look at least, and half as often later. Each change of the workload is a reason
+    /// to look, too, but pods have troubles that their workload does not tell.
+    pub look_every: Duration,
 }
 
 impl Default for WaitOptions {
@@ -41,6 +42,7 @@ impl Default for WaitOptions {
             timeout: Duration::from_mins(5),
             crashes: 3,
             expected: Vec::new(),
+            look_every: Duration::from_millis(500),
         }
     }
 }
@@ -142,9 +144,9 @@ pub async fn wait(
             return Ok(End::TimedOut(Box::new(seen)));
         }
         let pause = if now - started < AT_FIRST {
-            POLL_AT_FIRST
+            options.look_every
         } else {
-            POLL_LATER
+            options.look_every * 2
         };
         news.within(pause.min(deadline - now), cluster, workload)
             .await;
