@@ -5,6 +5,7 @@
 
 mod current_pods;
 mod failure;
+mod latest;
 mod memory;
 mod news;
 mod progress;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
+use super::latest::Latest;
 use super::memory::Memory;
 use super::news::News;
 use super::progress::{Verdict, verdict};
@@ -47,7 +48,7 @@ impl Default for WaitOptions {
     }
 }
 
-/// How far a roll-out is. Sent once for each change.
+/// How far a roll-out is. Sent once for each state that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The workload.
@@ -102,7 +103,7 @@ pub async fn wait(
     let deadline = started + options.timeout;
     let mut memory = Memory::default();
     let mut news = News::Unasked;
-    let mut last: Option<Update> = None;
+    let mut latest = Latest::default();
     let mut away_since: Option<Instant> = None;
     loop {
         match look(cluster, workload, options, &mut memory).await {
@@ -112,10 +113,7 @@ pub async fn wait(
             Ok(Look::End(end)) => return Ok(end),
             Ok(Look::Waiting(update)) => {
                 away_since = None;
-                if last.as_ref() != Some(&update) {
-                    on_update(&update);
-                    last = Some(update);
-                }
+                latest.saw(update, &mut on_update);
             }
             Err(error) => {
                 let is_news = away_since.is_none();
@@ -126,21 +124,18 @@ pub async fn wait(
                 if !may_pass || since.elapsed() >= PATIENCE {
                     return Err(error);
                 }
-                if is_news {
-                    let update = Update {
-                        workload: workload.clone(),
-                        counts: last.as_ref().map_or_else(Counts::default, |it| it.counts),
-                        waiting_for: "the API server does not answer at the moment".to_owned(),
-                        troubles: Vec::new(),
-                    };
-                    on_update(&update);
-                    last = Some(update);
-                }
+                let update = Update {
+                    workload: workload.clone(),
+                    counts: latest.get().map_or_else(Counts::default, |it| it.counts),
+                    waiting_for: "the API server does not answer at the moment".to_owned(),
+                    troubles: Vec::new(),
+                };
+                latest.saw(update, &mut on_update);
             }
         }
         let now = Instant::now();
         if now >= deadline {
-            let seen = timed_out(workload, last);
+            let seen = timed_out(workload, latest.into_update());
             return Ok(End::TimedOut(Box::new(seen)));
         }
         let pause = if now - started < AT_FIRST {
