@@ -23,7 +23,7 @@ use crate::cluster::{Cluster, ClusterError, service_account};
 use crate::commands::session::{Session, guard};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use ledger::{Ledger, News, Source};
+use ledger::{Due, Ledger, News, Source};
 
 /// Longer than the server is ever silent in a watch: it sends a bookmark each minute.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -199,13 +199,13 @@ fn told<K>(source: Source, change: Change<K>, news: impl Fn(Option<&K>, bool) ->
     }
 }
 
-/// When a secret has to be written; `None` is never, because it must not be.
-fn due(job: &Job, secret: &Secret) -> Option<Timestamp> {
+/// When a secret has to be written.
+fn due(job: &Job, secret: &Secret) -> Due {
     let may_not = secret.type_.as_deref() != Some(SECRET_TYPE)
         || secret.immutable == Some(true)
         || Owner::of(secret).contests();
     if may_not {
-        return None;
+        return Due::Never;
     }
     let hosts = job.hosts();
     let policy = Policy {
@@ -216,9 +216,9 @@ fn due(job: &Job, secret: &Secret) -> Option<Timestamp> {
     if pull_secret::assess(Some(secret), &hosts, "AWS", now, policy).is_empty()
         && plan::too_much_power(job, secret).is_none()
     {
-        pull_secret::due_at(secret, &hosts, policy).or(Some(now))
+        pull_secret::due_at(secret, &hosts, policy).map_or(Due::Now, Due::At)
     } else {
-        Some(now)
+        Due::Now
     }
 }
 

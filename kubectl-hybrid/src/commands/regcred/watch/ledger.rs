@@ -25,6 +25,17 @@ pub(super) enum Source {
     Accounts,
 }
 
+/// When a secret has to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Something is wrong with it.
+    Now,
+    /// Its token will be past half of its life.
+    At(Timestamp),
+    /// It must not be written.
+    Never,
+}
+
 /// News from a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
@@ -36,9 +47,8 @@ pub(super) enum News {
     Namespace(Source, String),
     /// A namespace is gone, ends, or is no longer meant.
     NoNamespace(Source, String),
-    /// A secret was seen, and when it has to be written: at once when something is wrong with it.
-    /// `None` means never.
-    Secret(String, Option<Timestamp>),
+    /// A secret was seen.
+    Secret(String, Due),
     /// A secret is gone.
     NoSecret(String),
     /// A service account was seen, and whether it names the secret.
@@ -63,8 +73,7 @@ pub(super) struct Ledger {
 enum SecretState {
     #[default]
     Missing,
-    /// It has to be written then; `None` is never.
-    There(Option<Timestamp>),
+    There(Due),
 }
 
 #[derive(Debug, Default)]
@@ -184,13 +193,16 @@ impl Ledger {
         let at_peace = place
             .written
             .is_none_or(|written| now.duration_since(written) > PEACE);
-        if at_peace {
+        // A token that has grown old was broken by nobody, however short its life is.
+        let grew_old =
+            matches!(place.secret, SecretState::There(Due::At(_))) && place.unlinked.is_empty();
+        if at_peace || grew_old {
             place.pauses = 0;
         }
         place.written = Some(now);
         place.unlinked.clear();
         // The watch tells what it looks like now; should it not, it is looked at again.
-        place.secret = SecretState::There(now.checked_add(ECHO).ok());
+        place.secret = SecretState::There(now.checked_add(ECHO).map_or(Due::Never, Due::At));
         place.pause(now);
     }
 
@@ -223,7 +235,9 @@ impl Place {
         let due = match self.secret {
             SecretState::Missing => Timestamp::MIN,
             SecretState::There(_) if !self.unlinked.is_empty() => Timestamp::MIN,
-            SecretState::There(due) => due?,
+            SecretState::There(Due::Now) => Timestamp::MIN,
+            SecretState::There(Due::At(due)) => due,
+            SecretState::There(Due::Never) => return None,
         };
         Some(
             self.not_before
@@ -251,7 +265,7 @@ mod tests {
     }
 
     fn secret(name: &str, due: i64) -> News {
-        News::Secret(name.to_owned(), Some(at(due)))
+        News::Secret(name.to_owned(), Due::At(at(due)))
     }
 
     fn ledger(news: impl IntoIterator<Item = News>) -> Ledger {
@@ -275,7 +289,7 @@ mod tests {
         ledger.note(secret("a", 50));
         assert_eq!(ledger.next(), Some(at(50)));
         // A refused one is never due.
-        ledger.note(News::Secret("a".to_owned(), None));
+        ledger.note(News::Secret("a".to_owned(), Due::Never));
         assert_eq!(ledger.next(), Some(at(100)));
     }
 
@@ -335,6 +349,23 @@ mod tests {
         assert_eq!(ledger.next(), Some(at(later + 30)));
         ledger.note(News::NoSecret("a".to_owned()));
         assert_eq!(ledger.next(), Some(at(later + 2)));
+    }
+
+    #[test]
+    fn tokens_of_a_short_life_are_renewed_at_the_pace_of_their_life() {
+        let mut ledger = ledger([namespace("a")]);
+        for round in 0..20 {
+            let now = round * 30;
+            assert_eq!(ledger.due(at(now)), ["a"]);
+            ledger.done("a", at(now));
+            ledger.note(secret("a", now + 30));
+        }
+        // Broken soon after, it is mended after the shortest pause, and then after longer ones.
+        ledger.note(News::Secret("a".to_owned(), Due::Now));
+        assert_eq!(ledger.next(), Some(at(19 * 30 + 2)));
+        ledger.done("a", at(600));
+        ledger.note(News::NoSecret("a".to_owned()));
+        assert_eq!(ledger.next(), Some(at(604)));
     }
 
     #[test]
