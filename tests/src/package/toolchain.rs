@@ -24,6 +24,15 @@ const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 /// What the standard library unwinds with; the one of GCC wants glibc.
 const UNWIND: &str = "/usr/lib/llvm-14/lib";
 const LINKER: &str = "musl-gcc";
+/// The library of rustup's is not compiled for the least size either.
+const LIBRARY: [&str; 6] = [
+    "--config",
+    "profile.release.package.core.opt-level='s'",
+    "--config",
+    "profile.release.package.alloc.opt-level='s'",
+    "--config",
+    "profile.release.package.std.opt-level='s'",
+];
 
 /// A compiler, and how its programs are linked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +107,9 @@ impl Toolchain {
             Self::Ordinary => Vec::new(),
             Self::Static { target } => vec!["--target", target],
             Self::StaticFromSource { target } => {
-                vec!["--target", target, "-Zbuild-std=std,panic_abort"]
+                let mut options = vec!["--target", target, "-Zbuild-std=std,panic_abort"];
+                options.extend(LIBRARY);
+                options
             }
         }
     }

@@ -1,12 +1,13 @@
 //! The calls of the Secret Service API, as freedesktop.org has it, that a store needs.
 //!
 //! What can be asked at once is asked at once: a read is two round trips where the default collection
-//! has the name that GNOME gives it, else three. The whole service is never searched, only the default collection: `KeePassXC` would ask a person to unlock something
-//! first. And the collection is called by its own path, not by `aliases/default`: GNOME Keyring looks
-//! an alias up in one thread while another one still writes it for a client that is new. For the same
-//! reason a session is never the first thing that is asked for: the daemon notes a client in one thread
-//! while it may forget the last one in another, and ends itself when it is to open a session for one
-//! that it has not noted. With the next message it notes that one again.
+//! has the name that GNOME gives it, else three. The whole service is never searched, only the default
+//! collection: `KeePassXC` would ask a person to unlock something first. And the collection is called by
+//! its own path, not by `aliases/default`: GNOME Keyring looks an alias up in one thread while another
+//! one still writes it for a client that is new. For the same reason a session is never the first thing
+//! that is asked for: the daemon notes a client in one thread while it may forget the last one in
+//! another, and ends itself when it is to open a session for one that it has not noted. With the next
+//! message it notes that one again.
 
 use zeroize::Zeroizing;
 

@@ -233,9 +233,8 @@ impl Place {
             return None;
         }
         let due = match self.secret {
-            SecretState::Missing => Timestamp::MIN,
             SecretState::There(_) if !self.unlinked.is_empty() => Timestamp::MIN,
-            SecretState::There(Due::Now) => Timestamp::MIN,
+            SecretState::Missing | SecretState::There(Due::Now) => Timestamp::MIN,
             SecretState::There(Due::At(due)) => due,
             SecretState::There(Due::Never) => return None,
         };
