@@ -1,5 +1,6 @@
 //! The command line, as types.
 
+mod empty_variables;
 mod given;
 mod regcred;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use empty_variables::without_empty_variables;
 pub use given::{Given, Source};
 pub use regcred::{Agent, Keeping, Places, Regcred, RegcredStatus, RegcredSync};
 

@@ -38,7 +38,8 @@ impl Definition {
 /// Whether a variable of the environment is given to the agent: it says where something is, and is
 /// no key itself.
 pub fn carried(name: &str) -> bool {
-    const NAMES: [&str; 27] = [
+    const NAMES: [&str; 32] = [
+        "ALL_PROXY",
         "AWS_CA_BUNDLE",
         "AWS_CONFIG_FILE",
         "AWS_DEFAULT_PROFILE",
@@ -48,7 +49,10 @@ pub fn carried(name: &str) -> bool {
         "AWS_PROFILE",
         "AWS_REGION",
         "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
         "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "AWS_USE_FIPS_ENDPOINT",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "HTTPS_PROXY",
         "HTTP_PROXY",
@@ -63,6 +67,7 @@ pub fn carried(name: &str) -> bool {
         "PATH",
         "SSL_CERT_FILE",
         "TF_DATA_DIR",
+        "all_proxy",
         "http_proxy",
         "https_proxy",
         "no_proxy",

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::session::Session;
 use super::settings::given;
-use crate::cli::{Cli, Command, Given};
+use crate::cli::{Cli, Command, Given, without_empty_variables};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::config::{self, ConfigFile, ContractSource, Origin, ServiceConfig, Span};
@@ -210,7 +210,7 @@ fn about_delivery(session: &Session<'_>, settings: &mut Settings) -> Result<(), 
     use clap::{CommandFactory as _, FromArgMatches as _};
 
     let usage = |error: clap::Error| CommandError::new(Exit::Usage, error.to_string());
-    let mut command = Cli::command();
+    let mut command = without_empty_variables(Cli::command());
     let matches = command
         .try_get_matches_from_mut(["kubectl-hybrid", "deploy"])
         .map_err(usage)?;

@@ -43,12 +43,13 @@ impl Moment {
 /// The commands of a moment, in this workspace.
 pub(super) fn commands(session: &Session<'_>, moment: Moment) -> Vec<String> {
     let hooks = session.config.file.hooks(session.workspace.as_str());
-    match moment {
+    let commands = match moment {
         Moment::BeforeBuild => hooks.before_build,
         Moment::AfterBuild => hooks.after_build,
         Moment::BeforeDeploy => hooks.before_deploy,
         Moment::AfterDeploy => hooks.after_deploy,
-    }
+    };
+    commands.unwrap_or_default()
 }
 
 /// Runs the commands of a moment one after the other, in the folder of `hybrid.toml`.

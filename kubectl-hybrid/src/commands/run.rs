@@ -1,7 +1,7 @@
 //! From the command line to an exit code.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -11,7 +11,9 @@ use super::{
     build, config, deploy, doctor, ending, helper, init, logs, regcred, restart, rollback,
     settings, status, unlock, workspace,
 };
-use crate::cli::{Cli, Command, Config, Given, Global, Helper, Regcred, Workspace};
+use crate::cli::{
+    Cli, Command, Config, Given, Global, Helper, Regcred, Workspace, without_empty_variables,
+};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::config::Origin;
@@ -54,7 +56,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The command line as types, with what was given by whom.
 fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = without_empty_variables(Cli::command());
     let matches = command.try_get_matches_from_mut(args)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.global.given = Given::of(&command, &matches);
@@ -154,7 +156,10 @@ fn completion(global: &Global, ui: &Ui, shell: clap_complete::Shell) -> Result<E
         .hint("leave `-o json` out"));
     }
     let mut command = Cli::command();
-    clap_complete::generate(shell, &mut command, "kubectl-hybrid", &mut io::stdout());
+    // The generator panics where nobody reads any more.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "kubectl-hybrid", &mut script);
+    let _ = io::stdout().write_all(&script);
     Ok(Exit::Ok)
 }
 

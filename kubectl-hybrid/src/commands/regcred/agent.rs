@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use serde_json::json;
 
 use crate::agent::{AgentError, Definition, Manager, State, ThisMachine, account, carried, is_key};
@@ -138,6 +139,18 @@ fn arguments(session: &Session<'_>, cluster: &Cluster, flags: &Keeping) -> Vec<S
     if let Some(dir) = &global.terraform_dir {
         arguments.push(format!("--terraform-dir={}", absolute(dir).display()));
     }
+    if let Some(program) = &global.terraform_binary {
+        arguments.push(format!(
+            "--terraform-binary={}",
+            findable(program).display()
+        ));
+    }
+    if let Some(source) = global
+        .terraform_source
+        .and_then(|it| it.to_possible_value())
+    {
+        arguments.push(format!("--terraform-source={}", source.get_name()));
+    }
     arguments.extend(flags.to_arguments());
     arguments
 }
@@ -173,6 +186,15 @@ fn absolute_variable(name: String, value: String) -> (String, String) {
         _ => value,
     };
     (name, value)
+}
+
+/// A program: a bare name is looked for in PATH, which the agent has, too.
+fn findable(program: &Path) -> PathBuf {
+    if program.components().count() > 1 {
+        absolute(program)
+    } else {
+        program.to_owned()
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

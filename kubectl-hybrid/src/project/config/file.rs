@@ -151,27 +151,35 @@ impl std::fmt::Display for RollOutStrategy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct HooksConfig {
     /// Before the sources are read: what they make is built.
-    #[serde(default)]
-    pub before_build: Vec<String>,
+    pub before_build: Option<Vec<String>>,
     /// After every image is in the registry, when one was built.
-    #[serde(default)]
-    pub after_build: Vec<String>,
+    pub after_build: Option<Vec<String>>,
     /// Before the cluster is changed.
-    #[serde(default)]
-    pub before_deploy: Vec<String>,
+    pub before_deploy: Option<Vec<String>>,
     /// After every service is ready.
-    #[serde(default)]
-    pub after_deploy: Vec<String>,
+    pub after_deploy: Option<Vec<String>>,
 }
 
 impl HooksConfig {
     /// The lists by their keys.
     pub fn all(&self) -> [(&'static str, &[String]); 4] {
         [
-            ("before_build", &self.before_build),
-            ("after_build", &self.after_build),
-            ("before_deploy", &self.before_deploy),
-            ("after_deploy", &self.after_deploy),
+            (
+                "before_build",
+                self.before_build.as_deref().unwrap_or_default(),
+            ),
+            (
+                "after_build",
+                self.after_build.as_deref().unwrap_or_default(),
+            ),
+            (
+                "before_deploy",
+                self.before_deploy.as_deref().unwrap_or_default(),
+            ),
+            (
+                "after_deploy",
+                self.after_deploy.as_deref().unwrap_or_default(),
+            ),
         ]
     }
 }
@@ -216,7 +224,7 @@ pub struct WorkspaceConfig {
     /// As `[deploy]`.
     #[serde(default)]
     pub deploy: DeployConfig,
-    /// As `[hooks]`: a list that is not empty replaces the one for all workspaces.
+    /// As `[hooks]`: a list replaces the one for all workspaces, and an empty one switches it off.
     #[serde(default)]
     pub hooks: HooksConfig,
     /// As `[services.NAME]`.

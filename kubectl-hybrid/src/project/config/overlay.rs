@@ -70,11 +70,9 @@ impl ConfigFile {
     /// `[hooks]` in this workspace.
     pub fn hooks(&self, workspace: &str) -> HooksConfig {
         let over = self.workspaces.get(workspace).map(|table| &table.hooks);
-        let pick = |of: fn(&HooksConfig) -> &Vec<String>| {
-            over.map(of)
-                .filter(|commands| !commands.is_empty())
-                .unwrap_or(of(&self.hooks))
-                .clone()
+        let pick = |of: fn(&HooksConfig) -> &Option<Vec<String>>| {
+            over.and_then(|table| of(table).clone())
+                .or_else(|| of(&self.hooks).clone())
         };
         HooksConfig {
             before_build: pick(|table| &table.before_build),
@@ -140,6 +138,8 @@ before_build = ["make dev"]
 [workspaces.dev.services.web]
 target = "debug"
 secrets = []
+[workspaces.quiet.hooks]
+before_build = []
 "#,
         )
         .unwrap();
@@ -159,8 +159,10 @@ secrets = []
         assert_eq!(cluster.namespace.as_deref(), Some("mine"));
         assert_eq!(file.deploy("dev").timeout.unwrap().to_string(), "1m");
         assert_eq!(file.deploy("prod").timeout.unwrap().to_string(), "5m");
-        assert_eq!(file.hooks("dev").before_build, ["make dev"]);
-        assert_eq!(file.hooks("prod").before_build, ["make all"]);
+        let before_build = |workspace| file.hooks(workspace).before_build.unwrap();
+        assert_eq!(before_build("dev"), ["make dev"]);
+        assert_eq!(before_build("prod"), ["make all"]);
+        assert!(before_build("quiet").is_empty());
         assert_eq!(file.build("dev").jobs.unwrap().get(), 2);
     }
 }
