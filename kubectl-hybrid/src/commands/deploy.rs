@@ -117,13 +117,13 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         }
         return Ok(Exit::Ok);
     }
-    let (pull_secrets, ended) = apply::all(
+    let applied = apply::all(
         session, flags, &cluster, &project, &plan, &workshop, secrets,
     )
     .await?;
-    report.pull_secrets = pull_secrets;
-    let mut results = Vec::new();
-    for (service, ended) in ended {
+    report.pull_secrets = applied.secrets;
+    let mut results: Vec<_> = applied.errors.into_iter().map(Err).collect();
+    for (service, ended) in applied.services {
         report.services.push(service);
         results.push(ended);
     }

@@ -108,3 +108,23 @@ fn all_or_none_is_refused_where_there_is_no_way_back() {
     );
     assert_eq!(written(), before);
 }
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_hook_that_fails_at_the_end_does_not_hide_what_was_done() {
+    let project = Project::deployed();
+    let file = project.path("hybrid.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config + "[hooks]\nafter_deploy = [\"exit 3\"]\n").unwrap();
+    let page = project.change_web();
+    let done = project.hybrid(&["deploy", "web", "--output=json"]);
+    let sentence = done.fails(7);
+    assert!(sentence.contains("after_deploy"), "{sentence}");
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    let web = &report["services"][0];
+    assert_eq!(
+        (text(&web["name"]), &web["rolled"], &web["error"]),
+        ("web", &Value::Bool(true), &Value::Null)
+    );
+    assert_web_shows(&page);
+}

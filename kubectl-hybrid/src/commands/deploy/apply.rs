@@ -53,6 +53,14 @@ pub(super) struct ServiceReport {
 
 type Ended = Vec<(ServiceReport, Result<(), CommandError>)>;
 
+/// What became of all of it.
+pub(super) struct Applied {
+    pub(super) secrets: Vec<SecretReport>,
+    pub(super) services: Ended,
+    /// What failed beside the services.
+    pub(super) errors: Vec<CommandError>,
+}
+
 /// What the services share.
 struct Shop<'a> {
     session: &'a Session<'a>,
@@ -78,7 +86,8 @@ struct Made<'a> {
     digest: Result<Digest, CommandError>,
 }
 
-/// Refreshes the pull secret and takes each service from its sources to ready pods.
+/// Refreshes the pull secret and takes each service from its sources to ready pods. What is done is
+/// told whatever else failed; an error means that nothing was done.
 pub(super) async fn all(
     session: &Session<'_>,
     flags: &Deploy,
@@ -87,7 +96,7 @@ pub(super) async fn all(
     plan: &Plan,
     workshop: &Workshop<'_>,
     secrets: Vec<SecretPlan>,
-) -> Result<(Vec<SecretReport>, Ended), CommandError> {
+) -> Result<Applied, CommandError> {
     let shop = Shop {
         session,
         flags,
@@ -117,22 +126,30 @@ pub(super) async fn all(
     let (reports, ended) = tokio::try_join!(secret, services)?;
     let mut ended = ended?;
     if flags.atomic {
-        let failed = ended.iter().any(|(_, ended)| ended.is_err());
+        let failed = reports.is_err() || ended.iter().any(|(_, ended)| ended.is_err());
         if failed {
             shop.go_back(&mut ended).await;
         } else {
             shop.move_tags(&mut ended).await;
         }
     }
-    let mut reports = reports?;
-    let all_well = ended.iter().all(|(_, result)| result.is_ok());
+    let mut errors = Vec::new();
+    let mut secrets = reports.unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
+    let all_well = errors.is_empty() && ended.iter().all(|(_, result)| result.is_ok());
     if all_well && ended.iter().any(|(report, _)| report.rolled) {
-        shop.hook(Moment::AfterDeploy).await?;
+        errors.extend(shop.hook(Moment::AfterDeploy).await.err());
     }
     if let Some(renewed) = shop.renewal.into_reports() {
-        reports = renewed;
+        secrets = renewed;
     }
-    Ok((reports, ended))
+    Ok(Applied {
+        secrets,
+        services: ended,
+        errors,
+    })
 }
 
 impl Shop<'_> {
@@ -270,6 +287,11 @@ impl Shop<'_> {
                 report.error = Some("stopped, because another service failed".to_owned());
                 (report, Ok(()))
             }
+            Err(Stop::WithoutSecret) => {
+                let why = "not rolled out, because the pull secret was not written";
+                report.error = Some(why.to_owned());
+                (report, Ok(()))
+            }
         }
     }
 
@@ -304,15 +326,7 @@ impl Shop<'_> {
             .map(|written| *written)
         {
             Ok(Some(true)) => {}
-            _ => {
-                return Err(Stop::from(CommandError::new(
-                    Exit::RollOut,
-                    format!(
-                        "`{}` is not rolled out: the pull secret was not written",
-                        service.name
-                    ),
-                )));
-            }
+            _ => return Err(Stop::WithoutSecret),
         }
         if self.refused_token.get() {
             line.now("renews the pull secret");

@@ -13,6 +13,8 @@ pub(super) enum Stop {
     Failed(CommandError),
     /// Another one failed.
     WithOthers,
+    /// The pull secret was not written.
+    WithoutSecret,
 }
 
 impl From<CommandError> for Stop {
