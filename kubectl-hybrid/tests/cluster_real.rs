@@ -197,10 +197,16 @@ async fn what_the_api_server_would_not_take_is_refused_before_it_is_sent() {
         assert_eq!(
             refusal("opaque").await,
             Refusal::WrongType {
-                found: "Opaque".to_owned()
+                found: "Opaque".to_owned(),
+                foreign: Vec::new(),
             }
         );
-        assert_eq!(refusal("frozen").await, Refusal::Immutable);
+        assert_eq!(
+            refusal("frozen").await,
+            Refusal::Immutable {
+                foreign: Vec::new()
+            }
+        );
     })
     .await;
 }

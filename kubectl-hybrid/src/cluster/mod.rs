@@ -4,7 +4,7 @@ pub mod changes;
 pub mod client;
 pub mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod guard;
 pub mod keyring;
 pub mod listing;

@@ -99,23 +99,13 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
     };
     drop(line);
     if flags.dry_run {
-        for secret in &secrets {
-            let reasons: Vec<String> = secret.reasons.iter().map(ToString::to_string).collect();
-            let what = if reasons.is_empty() {
-                "stays".to_owned()
-            } else {
-                format!("is written: {}", reasons.join(", "))
-            };
-            session.ui.step(
-                "plan",
-                format!("{}/{} {what}", secret.namespace, secret.name),
-            );
-        }
+        regcred::say_plans(session, &secrets);
         report.plan.pull_secrets = &secrets;
         if session.ui.is_json() {
             session.ui.data(&report, String::new);
         }
-        return Ok(Exit::Ok);
+        let refused = regcred::refused(&secrets);
+        return first_error(session, refused.into_iter().map(Err).collect());
     }
     let applied = apply::all(
         session, flags, &cluster, &project, &plan, &workshop, secrets,

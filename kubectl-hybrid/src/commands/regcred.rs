@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(super) use apply::SecretReport;
 pub(super) use plan::SecretPlan;
-pub(super) use sync::say;
+pub(super) use sync::{say, say_plans};
 
 use super::session::Session;
 use crate::cli::Regcred;
@@ -65,6 +65,12 @@ pub(super) async fn apply(
     }
 }
 
+/// The errors that these plans end with: secrets that have to be written and must not be.
+pub(super) fn refused(plans: &[SecretPlan]) -> Vec<CommandError> {
+    let refused = plans.iter().filter_map(SecretPlan::refused);
+    refused.map(|error| apply::not_in_place(&error)).collect()
+}
+
 /// Recreates the pods that still wait for better credentials.
 pub(super) async fn wake(cluster: &Cluster, project: &Project) -> Result<(), CommandError> {
     for namespace in project.namespaces() {
@@ -81,3 +87,6 @@ pub(super) async fn wake(cluster: &Cluster, project: &Project) -> Result<(), Com
 pub(super) fn in_cluster(error: &crate::cluster::ClusterError) -> CommandError {
     CommandError::from_error(Exit::RollOut, error).maybe_hint(error.hint())
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,8 @@ pub enum Change {
     },
     /// Nothing was written.
     None,
+    /// Nothing was written, because it must not be; pulls work with what it holds.
+    Stays(Refusal),
 }
 
 /// Why a pull secret is not in place.
@@ -209,6 +211,10 @@ pub async fn apply(
             });
         }
         Plan::Fresh(fresh) => (Change::None, fresh.expires_at),
+        Plan::Stays {
+            refusal,
+            expires_at,
+        } => (Change::Stays(refusal), expires_at),
         Plan::Create(write) => {
             let expires_at = write.expires_at;
             if !create(cluster, secret, write).await? {

@@ -16,8 +16,8 @@ pub use apply::{
 };
 pub use auths::{Credential, Document, Entry, Expiry};
 pub use owner::Owner;
-pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, due_at, plan};
-pub use reason::{Reason, Refusal};
+pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, due_at, plan, refusal};
+pub use reason::{Obstacle, Reason, Refusal};
 pub use survey::survey;
 pub use view::{PullSecretView, RegistryView, view};
 

@@ -1,6 +1,6 @@
 //! What to do with a pull secret: a pure decision, shown by `--dry-run` and carried out by `apply`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ecr_hybrid::secret::Secret;
@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1::Secret as SecretObject;
 
 use super::auths::{Document, Entry, Expiry};
 use super::owner::Owner;
-use super::reason::{Reason, Refusal};
+use super::reason::{Obstacle, Reason, Refusal};
 use super::{
     ANNOTATION_EXPIRES_AT, ANNOTATION_ISSUED_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY,
-    ANNOTATION_REGISTRIES, ANNOTATION_SOURCE, DATA_KEY, SECRET_TYPE,
+    ANNOTATION_REGISTRIES, ANNOTATION_SOURCE, DATA_KEY, LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE,
 };
 
 /// A login that the secret shall hold.
@@ -68,6 +68,13 @@ pub enum Plan {
     },
     /// Nothing to do.
     Fresh(Fresh),
+    /// It must not be written, and pulls work with what it holds.
+    Stays {
+        /// Why it must not be written.
+        refusal: Refusal,
+        /// When the first of the wanted logins ends, when that is known.
+        expires_at: Option<Timestamp>,
+    },
     /// It must not be written.
     Refused(Refusal),
 }
@@ -196,15 +203,6 @@ pub fn plan(
     let Some(existing) = existing else {
         return Plan::Create(write(Document::default(), wanted, marks, Before::default()));
     };
-    let found = existing.type_.as_deref().unwrap_or("Opaque");
-    if found != SECRET_TYPE {
-        return Plan::Refused(Refusal::WrongType {
-            found: found.to_owned(),
-        });
-    }
-    if existing.metadata.deletion_timestamp.is_some() {
-        return Plan::Refused(Refusal::Terminating);
-    }
     let registries: Vec<&str> = wanted.iter().map(|login| login.registry).collect();
     let username = wanted.first().map_or("AWS", |login| login.username);
     let mut reasons = assess(Some(existing), &registries, username, now, policy);
@@ -218,7 +216,8 @@ pub fn plan(
             found: found.to_owned(),
         });
     }
-    if policy.always && reasons.is_empty() && !holds(&document, wanted) {
+    let alive = reasons.iter().all(Reason::lets_pull);
+    if policy.always && alive && !holds(&document, wanted) {
         reasons.push(Reason::RefusedByRegistry);
     }
     // Renewing failed, and what is kept elsewhere lives no longer than what is here.
@@ -230,16 +229,17 @@ pub fn plan(
     if only_age && !policy.always && here >= better {
         reasons.clear();
     }
-    if reasons.is_empty() {
-        return Plan::Fresh(Fresh { expires_at: here });
-    }
-    if existing.immutable == Some(true) {
-        return Plan::Refused(Refusal::Immutable);
-    }
-    if let Owner::Other { tool, evidence } = Owner::of(existing)
-        && !policy.take_over
-    {
-        return Plan::Refused(Refusal::OwnedBy { tool, evidence });
+    let refusal = refusal(existing, &registries, policy);
+    match refusal.and_then(|refusal| refusal.weigh(&reasons)) {
+        Some(Obstacle::Refused(refusal)) => return Plan::Refused(refusal),
+        Some(Obstacle::Stays(refusal)) => {
+            return Plan::Stays {
+                refusal,
+                expires_at: here,
+            };
+        }
+        None if reasons.is_empty() => return Plan::Fresh(Fresh { expires_at: here }),
+        None => {}
     }
     let dropped = document.drop_broken();
     if document.broken().is_some() {
@@ -260,6 +260,47 @@ pub fn plan(
         dropped,
         write: write(document, wanted, marks, before),
     }
+}
+
+/// Why `existing` must not be written, whatever it holds. [`Refusal::weigh`] says what that means.
+pub fn refusal(existing: &SecretObject, registries: &[&str], policy: Policy) -> Option<Refusal> {
+    if existing.metadata.deletion_timestamp.is_some() {
+        return Some(Refusal::Terminating);
+    }
+    let found = existing.type_.as_deref().unwrap_or("Opaque");
+    if found != SECRET_TYPE {
+        return Some(Refusal::WrongType {
+            found: found.to_owned(),
+            foreign: foreign(existing, registries),
+        });
+    }
+    if existing.immutable == Some(true) {
+        return Some(Refusal::Immutable {
+            foreign: foreign(existing, registries),
+        });
+    }
+    match Owner::of(existing) {
+        Owner::Other { tool, evidence } if !policy.take_over => {
+            Some(Refusal::OwnedBy { tool, evidence })
+        }
+        _ => None,
+    }
+}
+
+/// The keys of logins that are not ours to make anew.
+fn foreign(existing: &SecretObject, registries: &[&str]) -> Vec<String> {
+    let document = document_of(existing);
+    let ours: BTreeSet<&str> = registries
+        .iter()
+        .flat_map(|registry| document.other_spellings(registry))
+        .chain(registries.iter().copied())
+        .collect();
+    let foreign: BTreeSet<&str> = document
+        .entries()
+        .filter(|(key, entry)| !ours.contains(key) && !matches!(entry, Entry::Empty))
+        .map(|(key, _)| key)
+        .collect();
+    foreign.into_iter().map(str::to_owned).collect()
 }
 
 /// What an update finds.
@@ -341,10 +382,13 @@ fn first_expiry(
 }
 
 pub(super) fn document_of(secret: &SecretObject) -> Document {
-    match secret.data.as_ref().and_then(|data| data.get(DATA_KEY)) {
-        Some(bytes) => Document::parse(&bytes.0),
-        None => Document::default(),
-    }
+    let of = |key| Some(secret.data.as_ref()?.get(key)?.0.as_slice());
+    let document = if secret.type_.as_deref() == Some(LEGACY_TYPE) {
+        of(LEGACY_KEY).map(Document::parse_legacy)
+    } else {
+        of(DATA_KEY).map(Document::parse)
+    };
+    document.unwrap_or_default()
 }
 
 pub(super) fn annotation<'a>(secret: &'a SecretObject, name: &str) -> Option<&'a str> {

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::SECRET_TYPE;
+use super::{LEGACY_TYPE, SECRET_TYPE};
 
 /// Why a secret has to be written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +72,16 @@ pub enum Reason {
     RefusedByRegistry,
 }
 
+impl Reason {
+    /// Whether pulls work all the same: nothing is wrong with the login itself.
+    pub fn lets_pull(&self) -> bool {
+        matches!(
+            self,
+            Self::ExpiresSoon { .. } | Self::Principal { .. } | Self::OtherSpelling { .. }
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,10 +128,15 @@ pub enum Refusal {
     WrongType {
         /// The type that was found.
         found: String,
+        /// The keys of logins that a new secret would lack.
+        foreign: Vec<String>,
     },
     /// Its data cannot be changed.
     #[error("it is immutable")]
-    Immutable,
+    Immutable {
+        /// The keys of logins that a new secret would lack.
+        foreign: Vec<String>,
+    },
     /// It is being deleted.
     #[error("it is being deleted")]
     Terminating,
@@ -135,13 +150,58 @@ pub enum Refusal {
     },
 }
 
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a [`Refusal`] means for what a secret holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obstacle {
+    /// It has to be written and must not be.
+    #[serde(rename = "refusal")]
+    Refused(Refusal),
+    /// It should be written some time and must not be: it stays, and pulls work.
+    Stays(Refusal),
+}
+
 impl Refusal {
+    /// What it means for a secret with these faults. `None` when nothing has to be written.
+    pub fn weigh(self, reasons: &[Reason]) -> Option<Obstacle> {
+        // What the kubelet does not read, or not for long, helps nobody however good it is.
+        let is_useless = match &self {
+            Self::Terminating => true,
+            Self::WrongType { found, .. } => found != LEGACY_TYPE,
+            Self::Immutable { .. } | Self::OwnedBy { .. } => false,
+        };
+        if is_useless || !reasons.iter().all(Reason::lets_pull) {
+            Some(Obstacle::Refused(self))
+        } else if reasons.is_empty() {
+            None
+        } else {
+            Some(Obstacle::Stays(self))
+        }
+    }
+
     /// What to do next. `secret` and `namespace` name the object.
     pub fn hint(&self, secret: &str, namespace: &str) -> String {
         match self {
-            Self::WrongType { .. } | Self::Immutable => format!(
-                "delete it, and it is made anew: `kubectl -n {namespace} delete secret {secret}`"
-            ),
+            Self::WrongType { foreign, .. } | Self::Immutable { foreign } => {
+                let delete = format!("`kubectl -n {namespace} delete secret {secret}`");
+                if foreign.is_empty() {
+                    return format!("delete it, and it is made anew: {delete}");
+                }
+                let lost: Vec<String> = foreign
+                    .iter()
+                    .map(|key| key.escape_debug().to_string())
+                    .collect();
+                format!(
+                    "it holds logins that nobody makes anew, for {}: put them into another pull secret, or name another one for this workspace; then {delete}, and it is made anew without them",
+                    lost.join(", ")
+                )
+            }
             Self::Terminating => "wait until it is gone, and run the command again".to_owned(),
             Self::OwnedBy { tool, .. } => {
                 format!("let {tool} refresh it, or name another pull secret for this workspace")

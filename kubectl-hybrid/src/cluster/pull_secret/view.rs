@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use serde::Serialize;
 
-use super::auths::{Document, Entry, Expiry};
+use super::auths::{Entry, Expiry};
 use super::owner::Owner;
 use super::plan::{annotated_expiry, annotation, document_of};
 use super::{
     ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, ANNOTATION_SOURCE,
-    LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE,
+    LEGACY_TYPE, SECRET_TYPE,
 };
 
 /// A pull secret without its secrets.
@@ -94,14 +94,7 @@ impl PullSecretView {
 /// Reads a Secret for people. Passwords do not leave it.
 pub fn view(secret: &SecretObject) -> PullSecretView {
     let kind = secret.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
-    let document = if kind == LEGACY_TYPE {
-        match secret.data.as_ref().and_then(|data| data.get(LEGACY_KEY)) {
-            Some(bytes) => Document::parse_legacy(&bytes.0),
-            None => Document::default(),
-        }
-    } else {
-        document_of(secret)
-    };
+    let document = document_of(secret);
     let annotated = annotated_expiry(secret);
     let mut registries: Vec<RegistryView> = document
         .entries()

@@ -10,7 +10,7 @@ use super::plan::{SecretPlan, Seen};
 use super::{MINIMUM_LIFE, in_cluster};
 use crate::cluster::pods::{self, Remedy, StuckPod};
 use crate::cluster::pull_secret::{
-    self, Change, Marks, Outcome, Policy, PullSecretError, Reason, RegistryLogin, SecretRef,
+    self, Change, Marks, Obstacle, Outcome, Policy, PullSecretError, Reason, RegistryLogin,
 };
 use crate::cluster::service_account::{Link, link};
 use crate::cluster::trouble::PullFault;
@@ -28,6 +28,9 @@ pub(crate) struct SecretReport {
     pub(crate) name: String,
     /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
     pub(crate) change: &'static str,
+    /// Why it was not written, though its token has grown old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stays: Option<String>,
     /// When its token ends.
     pub(crate) expires_at: Option<Timestamp>,
     /// Service accounts that name it now and did not before.
@@ -68,10 +71,10 @@ pub(super) async fn all(
     plans: Vec<SecretPlan>,
 ) -> Result<Done, CommandError> {
     let mut done = Done::default();
-    let minted = if plans.iter().any(|plan| !plan.reasons.is_empty()) {
+    let minted = if plans.iter().any(SecretPlan::writes) {
         let refused = plans
             .iter()
-            .any(|plan| plan.reasons.contains(&Reason::RefusedByRegistry));
+            .any(|plan| plan.writes() && plan.reasons.contains(&Reason::RefusedByRegistry));
         let mut minted = logins::mint(&job.logins, refused).await?;
         done.failed.append(&mut minted.failed);
         Some(minted)
@@ -111,6 +114,7 @@ async fn one(
         namespace: plan.namespace.clone(),
         name: plan.name.clone(),
         change: "unchanged",
+        stays: None,
         expires_at: plan.expires_at,
         linked: Vec::new(),
         recreated: Vec::new(),
@@ -118,34 +122,40 @@ async fn one(
         error: None,
     };
     let mut errors = Vec::new();
-    if let (Some(given), false) = (given, plan.reasons.is_empty()) {
-        match write(cluster, given, &mut plan).await {
-            Ok(outcome) => {
-                report.change = match outcome.change {
-                    Change::Created => "created",
-                    Change::Updated { .. } => "updated",
-                    Change::None => "unchanged",
-                };
-                report.expires_at = outcome.expires_at;
+    let written = match (plan.refused(), given) {
+        (Some(refused), _) => Err(refused),
+        (None, Some(given)) if plan.writes() => write(cluster, given, &mut plan).await.map(Some),
+        _ => Ok(None),
+    };
+    match written {
+        Ok(Some(outcome)) => {
+            (report.change, report.stays) = match outcome.change {
+                Change::Created => ("created", None),
+                Change::Updated { .. } => ("updated", None),
+                Change::None => ("unchanged", None),
+                Change::Stays(refusal) => ("unchanged", Some(refusal.to_string())),
+            };
+            report.expires_at = outcome.expires_at;
+        }
+        Ok(None) => {
+            if let Some(Obstacle::Stays(refusal)) = &plan.obstacle {
+                report.stays = Some(refusal.to_string());
             }
-            Err(error) => {
-                report.error = Some(error.to_string());
-                // Nobody asked for this namespace by name, and soon it is gone.
-                let ending = matches!(
-                    error,
-                    PullSecretError::NamespaceTerminating { .. }
-                        | PullSecretError::NoNamespace { .. }
-                );
-                if ending && !job.namespaces.names().any(|name| name == plan.namespace) {
-                    report.change = "skipped";
-                } else {
-                    report.change = "failed";
-                    errors.push(
-                        CommandError::from_error(Exit::RollOut, &error).maybe_hint(error.hint()),
-                    );
-                }
-                return (report, errors);
+        }
+        Err(error) => {
+            report.error = Some(error.to_string());
+            // Nobody asked for this namespace by name, and soon it is gone.
+            let ending = matches!(
+                error,
+                PullSecretError::NamespaceTerminating { .. } | PullSecretError::NoNamespace { .. }
+            );
+            if ending && !job.namespaces.names().any(|name| name == plan.namespace) {
+                report.change = "skipped";
+            } else {
+                report.change = "failed";
+                errors.push(not_in_place(&error));
             }
+            return (report, errors);
         }
     }
     for account in &plan.link {
@@ -162,15 +172,17 @@ async fn one(
     (report, errors)
 }
 
+/// A pull secret that is not in place, told as an error of a command.
+pub(super) fn not_in_place(error: &PullSecretError) -> CommandError {
+    CommandError::from_error(Exit::RollOut, error).maybe_hint(error.hint())
+}
+
 async fn write(
     cluster: &Cluster,
     given: &Given<'_>,
     plan: &mut SecretPlan,
 ) -> Result<Outcome, PullSecretError> {
-    let secret = SecretRef {
-        namespace: plan.namespace.clone(),
-        name: plan.name.clone(),
-    };
+    let secret = plan.secret();
     let policy = Policy {
         min_life: MINIMUM_LIFE,
         always: plan.reasons.contains(&Reason::RefusedByRegistry),
@@ -190,12 +202,7 @@ async fn write(
 /// Recreates the pods that waited because of their credentials, and no others.
 async fn wake(cluster: &Cluster, report: &mut SecretReport, plan: SecretPlan) {
     // Credentials that were good all along are not what an unexplained pod waits for.
-    let was_bad = plan.reasons.iter().any(|reason| {
-        !matches!(
-            reason,
-            Reason::ExpiresSoon { .. } | Reason::Principal { .. } | Reason::OtherSpelling { .. }
-        )
-    });
+    let was_bad = !plan.reasons.iter().all(Reason::lets_pull);
     let mut waking = Vec::new();
     for pod in plan.stuck_pods {
         let pod = explained(cluster, pod).await;

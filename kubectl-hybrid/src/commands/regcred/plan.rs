@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::job::Job;
 use super::{MINIMUM_LIFE, in_cluster};
 use crate::cluster::pods::{self, Remedy, StuckPod};
-use crate::cluster::pull_secret::{self, ANNOTATION_PRINCIPAL, Policy, Reason};
+use crate::cluster::pull_secret::{
+    self, ANNOTATION_PRINCIPAL, Obstacle, Policy, PullSecretError, Reason, Refusal, SecretRef,
+};
 use crate::cluster::{Cluster, FIELD_MANAGER, listing, service_account};
 use crate::error::CommandError;
 
@@ -24,6 +26,9 @@ pub(crate) struct SecretPlan {
     pub(crate) name: String,
     /// Why it is written. Empty: it stays as it is.
     pub(crate) reasons: Vec<Reason>,
+    /// Why it is not written all the same.
+    #[serde(flatten)]
+    pub(crate) obstacle: Option<Obstacle>,
     /// When the token that is there ends.
     pub(crate) expires_at: Option<Timestamp>,
     /// Service accounts that get the secret.
@@ -36,6 +41,9 @@ pub(crate) struct SecretPlan {
     /// When we wrote it last, by the cluster's clock.
     #[serde(skip)]
     refreshed: Option<Timestamp>,
+    /// Why it must not be written, whether or not it has to be.
+    #[serde(skip)]
+    untouchable: Option<Refusal>,
 }
 
 /// A secret as it was seen. Its `Debug` form has no content.
@@ -57,9 +65,33 @@ impl fmt::Debug for Seen {
 }
 
 impl SecretPlan {
-    /// Whether there is anything to do.
+    /// Whether there is anything to do, or to say.
     pub(super) fn is_idle(&self) -> bool {
-        self.reasons.is_empty() && self.link.is_empty() && !self.wakes()
+        self.reasons.is_empty() && self.obstacle.is_none() && self.link.is_empty() && !self.wakes()
+    }
+
+    /// Whether the secret is written.
+    pub(super) fn writes(&self) -> bool {
+        !self.reasons.is_empty() && self.obstacle.is_none()
+    }
+
+    /// The error that the plan ends with, when the secret has to be written and must not be.
+    pub(super) fn refused(&self) -> Option<PullSecretError> {
+        match &self.obstacle {
+            Some(Obstacle::Refused(refusal)) => Some(PullSecretError::Refused {
+                secret: self.secret(),
+                refusal: refusal.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The secret.
+    pub(super) fn secret(&self) -> SecretRef {
+        SecretRef {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
     }
 
     fn wakes(&self) -> bool {
@@ -145,6 +177,8 @@ pub(super) async fn make(cluster: &Cluster, job: &Job) -> Result<Plans, CommandE
             Ok(mut plan) => {
                 plan.link = unlinked.remove(&namespace).unwrap_or_default();
                 consider(&mut plan, stuck.remove(&namespace).unwrap_or_default());
+                let untouchable = plan.untouchable.take();
+                plan.obstacle = untouchable.and_then(|refusal| refusal.weigh(&plan.reasons));
                 result.made.push(plan);
             }
             Err(error) => result.failed.push((namespace, in_cluster(&error))),
@@ -171,7 +205,7 @@ fn look(
             .as_ref()
             .and_then(|secret| too_much_power(job, secret)),
     );
-    if job.force && reasons.is_empty() {
+    if job.force && reasons.iter().all(Reason::lets_pull) {
         reasons.push(Reason::RefusedByRegistry);
     }
     let expires_at = secret
@@ -181,6 +215,10 @@ fn look(
         namespace: namespace.to_owned(),
         name: job.secret.clone(),
         expires_at,
+        obstacle: None,
+        untouchable: secret
+            .as_ref()
+            .and_then(|secret| pull_secret::refusal(secret, hosts, policy)),
         link: Vec::new(),
         stuck_pods: Vec::new(),
         refreshed: secret.as_ref().and_then(refreshed_at),
@@ -229,7 +267,7 @@ fn consider(plan: &mut SecretPlan, stuck: Vec<StuckPod>) {
     let refused = stuck.iter().any(|pod| {
         pod.is_linked() && !pod.is_unexplained() && plan.link.is_empty() && is_news(pod)
     });
-    if plan.reasons.is_empty() && refused {
+    if plan.reasons.iter().all(Reason::lets_pull) && refused {
         plan.reasons.push(Reason::RefusedByRegistry);
     }
     plan.stuck_pods = stuck;
@@ -249,10 +287,19 @@ fn refreshed_at(secret: &Secret) -> Option<Timestamp> {
 
 impl fmt::Display for SecretPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.reasons.is_empty() {
-            return f.write_str("stays");
-        }
         let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
-        write!(f, "is written: {}", reasons.join(", "))
+        match &self.obstacle {
+            Some(Obstacle::Refused(refusal)) if reasons.is_empty() => {
+                write!(f, "is left alone: {refusal}")
+            }
+            Some(Obstacle::Refused(refusal)) => {
+                write!(f, "is left alone: {refusal}; and {}", reasons.join(", "))
+            }
+            Some(Obstacle::Stays(refusal)) => {
+                write!(f, "stays: {refusal}; {}", reasons.join(", "))
+            }
+            None if reasons.is_empty() => f.write_str("stays"),
+            None => write!(f, "is written: {}", reasons.join(", ")),
+        }
     }
 }

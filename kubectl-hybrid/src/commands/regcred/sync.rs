@@ -30,7 +30,8 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
         if session.ui.is_json() {
             session.ui.data(&found.made, String::new);
         }
-        return ended(session, found.failed.into_iter().map(|(_, error)| error));
+        let failed = found.failed.into_iter().map(|(_, error)| error);
+        return ended(session, failed.chain(super::refused(&found.made)));
     }
     let mut done = apply::all(&cluster, &job, found.made).await?;
     let mut failed = Vec::new();
@@ -66,6 +67,7 @@ fn unread(job: &Job, namespace: String, error: &CommandError) -> SecretReport {
         namespace,
         name: job.secret.clone(),
         change: "failed",
+        stays: None,
         expires_at: None,
         linked: Vec::new(),
         recreated: Vec::new(),
@@ -74,7 +76,8 @@ fn unread(job: &Job, namespace: String, error: &CommandError) -> SecretReport {
     }
 }
 
-fn say_plans(session: &Session<'_>, plans: &[SecretPlan]) {
+/// Says what would be done with the secrets, and with what uses them.
+pub(crate) fn say_plans(session: &Session<'_>, plans: &[SecretPlan]) {
     let idle = plans.iter().filter(|plan| plan.is_idle()).count();
     if idle > MANY {
         session.ui.step("plan", format!("{idle} secrets stay"));
@@ -123,6 +126,11 @@ pub(crate) fn say(session: &Session<'_>, reports: &[SecretReport]) {
     for report in reports {
         let place = format!("{}/{}", report.namespace, report.name);
         match (&report.error, report.change) {
+            _ if report.stays.is_some() => session.ui.warn(format!(
+                "{place} stays as it is: {}; its token lives {}",
+                report.stays.as_deref().unwrap_or_default(),
+                time_left(report.expires_at)
+            )),
             (Some(why), "skipped") => session
                 .ui
                 .step("regcred", format!("{place} skipped: {why}")),

@@ -71,6 +71,10 @@ fn verdict(plan: &Plan) -> String {
             format!("update: {}; dropped {dropped:?}", reasons.join("; ")).replace(HOST, "HOST")
         }
         Plan::Fresh(fresh) => format!("fresh until {:?}", fresh.expires_at),
+        Plan::Stays {
+            refusal,
+            expires_at,
+        } => format!("stays until {expires_at:?}: {refusal}"),
         Plan::Refused(refusal) => format!("refused: {refusal}"),
     }
 }
@@ -166,6 +170,115 @@ fn what_must_not_be_written_is_refused_with_the_reason() {
         ..policy()
     };
     assert!(verdict(&plan_of(Some(&helm), take_over)).starts_with("update"));
+}
+
+#[test]
+fn what_must_not_be_written_stays_while_its_token_lives() {
+    let with = |username: &str, expires_at: &str, meta: serde_json::Value| {
+        let mut secret = secret(&ours(username), Some(expires_at));
+        let more: SecretObject = serde_json::from_value(meta).unwrap();
+        secret.metadata.labels = more.metadata.labels;
+        secret.metadata.owner_references = more.metadata.owner_references;
+        secret.metadata.deletion_timestamp = more.metadata.deletion_timestamp;
+        secret.immutable = more.immutable;
+        secret.type_ = more.type_.or(secret.type_);
+        secret
+    };
+    let immutable = || json!({ "immutable": true });
+    let helm = || json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "Helm" } } });
+    let external = || {
+        json!({ "metadata": { "ownerReferences": [{ "apiVersion": "external-secrets.io/v1",
+            "kind": "ExternalSecret", "name": "regcred", "uid": "1" }] } })
+    };
+    let old = "2026-11-23T12:00:00Z";
+    let dead = "2026-11-23T10:00:00Z";
+    let stays = "stays until Some(2026-11-23T12:00:00Z): ";
+    let owned =
+        "ExternalSecret keeps it (owned by ExternalSecret `regcred`) and would undo the change";
+    let opaque = "refused: its type is `Opaque` instead of `kubernetes.io/dockerconfigjson`, and a type cannot be changed";
+    let table = [
+        (with("AWS", old, external()), format!("{stays}{owned}")),
+        (
+            with("AWS", old, immutable()),
+            format!("{stays}it is immutable"),
+        ),
+        (
+            with("AWS", LATER, helm()),
+            "fresh until Some(2026-11-23T22:00:00Z)".to_owned(),
+        ),
+        // Dead, or not for this registry.
+        (with("AWS", dead, external()), format!("refused: {owned}")),
+        (
+            with("AWS", dead, immutable()),
+            "refused: it is immutable".to_owned(),
+        ),
+        (with("aws", LATER, external()), format!("refused: {owned}")),
+        // Alive, and the kubelet does not read it.
+        (
+            with("AWS", LATER, json!({ "type": "Opaque" })),
+            opaque.to_owned(),
+        ),
+        (
+            with(
+                "AWS",
+                LATER,
+                json!({ "metadata": { "deletionTimestamp": NOW } }),
+            ),
+            "refused: it is being deleted".to_owned(),
+        ),
+    ];
+    for (existing, expected) in table {
+        assert_eq!(verdict(&plan_of(Some(&existing), policy())), expected);
+    }
+    // The registry refused what looks alive.
+    let always = Policy {
+        always: true,
+        ..policy()
+    };
+    for at in [old, LATER] {
+        let refused = verdict(&plan_of(Some(&with("AWS", at, external())), always));
+        assert_eq!(refused, format!("refused: {owned}"), "{at}");
+    }
+}
+
+#[test]
+fn the_older_type_serves_while_its_token_lives() {
+    let legacy = |expires_at| {
+        let mut secret = secret("", Some(expires_at));
+        secret.type_ = Some(LEGACY_TYPE.to_owned());
+        let auths = format!(r#"{{"{HOST}":{{"username":"AWS","password":"old"}}}}"#);
+        secret.data = Some(BTreeMap::from([(
+            LEGACY_KEY.to_owned(),
+            ByteString(auths.into_bytes()),
+        )]));
+        verdict(&plan_of(Some(&secret), policy()))
+    };
+    assert!(legacy(LATER).starts_with("fresh"));
+    assert!(legacy("2026-11-23T12:00:00Z").starts_with("stays"));
+    assert!(legacy("2026-11-23T10:00:00Z").starts_with("refused"));
+}
+
+#[test]
+fn who_is_told_to_delete_a_secret_is_told_what_else_it_holds() {
+    let hint = |auths: &str| {
+        let mut secret = secret(auths, None);
+        secret.type_ = Some("Opaque".to_owned());
+        let refusal = refusal(&secret, &[HOST], policy()).unwrap();
+        refusal.hint("regcred", "shop")
+    };
+    let delete = "`kubectl -n shop delete secret regcred`";
+    assert_eq!(
+        hint(&ours("AWS")),
+        format!("delete it, and it is made anew: {delete}")
+    );
+    let told = hint(&ours("AWS").replace(
+        "}}}",
+        &format!(
+            r#"}},"https://{HOST}":{{}},"quay.io":{{"auth":"dTpw"}},"x.example":{{}},"ghcr.io":{{"auth":"dTpw"}}}}}}"#
+        ),
+    ));
+    assert!(told.contains("for ghcr.io, quay.io: "), "{told}");
+    assert!(told.contains(delete), "{told}");
 }
 
 #[test]

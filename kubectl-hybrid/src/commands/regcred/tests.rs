@@ -1,0 +1,85 @@
+//! Plans and what comes of them, against an API server that answers as it is told.
+
+use base64::Engine as _;
+use ecr_hybrid::host::Registry;
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::job::{Job, Wanted};
+use super::{apply, plan, refused};
+use crate::cluster::fake;
+use crate::cluster::namespaces::Scope;
+use crate::exit::Exit;
+
+const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+fn job() -> Job {
+    Job {
+        secret: "regcred".to_owned(),
+        logins: vec![Wanted {
+            registry: Registry::parse(HOST).unwrap(),
+            role: None,
+        }],
+        namespaces: Scope::of(["shop"]),
+        accounts: Vec::new(),
+        unstick: true,
+        force: false,
+    }
+}
+
+/// A secret that External Secrets keeps, with a token that ends so many hours from now.
+fn kept_by_others(hours: i64) -> Value {
+    let auths = format!(r#"{{"auths":{{"{HOST}":{{"username":"AWS","password":"p"}}}}}}"#);
+    let data = base64::engine::general_purpose::STANDARD.encode(auths);
+    let at = Timestamp::now() + SignedDuration::from_hours(hours);
+    json!({ "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": { "name": "regcred", "namespace": "shop", "resourceVersion": "1",
+            "annotations": { "kubectl-hybrid.dev/expires-at": at.to_string() },
+            "ownerReferences": [{ "apiVersion": "external-secrets.io/v1",
+                "kind": "ExternalSecret", "name": "regcred", "uid": "1" }] },
+        "data": { ".dockerconfigjson": data } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_others_keep_stays_while_it_serves_and_fails_when_it_does_not() {
+    // (hours left, plan, what stays, failures)
+    let table = [
+        (9, "stays", None, 0),
+        (2, "stays: ExternalSecret keeps it", Some("unchanged"), 0),
+        (
+            -1,
+            "is left alone: ExternalSecret keeps it",
+            Some("failed"),
+            1,
+        ),
+    ];
+    for (hours, text, change, failures) in table {
+        let cluster = fake::cluster(move |request| match request.path.as_str() {
+            // Nothing is written.
+            _ if request.method != Method::GET => unreachable!("{}", request.method),
+            "/api/v1/namespaces/shop/secrets/regcred" => fake::ok(kept_by_others(hours)),
+            "/api/v1/namespaces/shop/pods" => fake::ok(json!({ "metadata": {}, "items": [] })),
+            _ => fake::not_found(request),
+        });
+        let plans = plan::make(&cluster, &job()).await.unwrap().made;
+        assert!(plans[0].to_string().starts_with(text), "{}", plans[0]);
+        let shown = serde_json::to_value(&plans[0]).unwrap();
+        let shown = |key: &str| shown[key].as_str().map(str::to_owned);
+        let why =
+            "ExternalSecret keeps it (owned by ExternalSecret `regcred`) and would undo the change";
+        let is = |wanted| (change == Some(wanted)).then(|| why.to_owned());
+        assert_eq!(shown("refusal"), is("failed"));
+        assert_eq!(shown("stays"), is("unchanged"));
+        // The dry run ends as the real one does.
+        let dry = refused(&plans);
+        let done = apply::all(&cluster, &job(), plans).await.unwrap();
+        for errors in [&dry, &done.failed] {
+            assert_eq!(errors.len(), failures);
+            assert!(errors.iter().all(|error| error.exit() == Exit::RollOut));
+        }
+        let report = &done.reports[0];
+        assert_eq!(report.change, change.unwrap_or("unchanged"));
+        assert_eq!(report.stays, is("unchanged"));
+    }
+}
