@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::cluster::pods::{self, Remedy, StuckPod};
 use crate::cluster::pull_secret::{
     self, ANNOTATION_PRINCIPAL, Obstacle, Policy, PullSecretError, Reason, Refusal, SecretRef,
 };
-use crate::cluster::{Cluster, FIELD_MANAGER, listing, service_account};
+use crate::cluster::{AT_A_TIME, Cluster, FIELD_MANAGER, listing, service_account};
 use crate::error::CommandError;
 
 /// What is to be done in one namespace.
@@ -184,7 +185,33 @@ pub(super) async fn make(cluster: &Cluster, job: &Job) -> Result<Plans, CommandE
             Err(error) => result.failed.push((namespace, in_cluster(&error))),
         }
     }
+    stream::iter(&mut result.made)
+        .for_each_concurrent(AT_A_TIME, |plan| linked_before(cluster, plan))
+        .await;
     Ok(result)
+}
+
+/// Pods that were made before their service account named the secret get it when they are made
+/// anew, whoever linked the account, and whenever.
+async fn linked_before(cluster: &Cluster, plan: &mut SecretPlan) {
+    let accounts: BTreeSet<String> = plan
+        .stuck_pods
+        .iter()
+        .filter(|pod| !pod.is_linked())
+        .filter_map(|pod| pod.account.clone())
+        .collect();
+    let mut linked = Vec::new();
+    for account in accounts {
+        let names =
+            service_account::names_secret(cluster, &plan.namespace, &account, &plan.name).await;
+        // An account that may not be read is taken for one that does not name it.
+        if let Ok(Some(true)) = names {
+            linked.push(account);
+        }
+    }
+    for pod in &mut plan.stuck_pods {
+        *pod = pod.clone().linked_by(&linked);
+    }
 }
 
 /// What is wrong with a secret.

@@ -83,3 +83,51 @@ async fn a_secret_that_others_keep_stays_while_it_serves_and_fails_when_it_does_
         assert_eq!(report.stays, is("unchanged"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_older_than_the_link_of_its_account_is_recreated() {
+    let pod = |account: &str| {
+        json!({ "metadata": { "name": account, "namespace": "shop", "uid": account,
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web",
+                    "uid": "r", "controller": true }] },
+            "spec": { "serviceAccountName": account,
+                "containers": [{ "name": "web", "image": format!("{HOST}/web:1") }] },
+            "status": { "phase": "Pending", "containerStatuses": [{ "name": "web", "image": "",
+                "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "waiting": { "reason": "ErrImagePull",
+                    "message": "no basic auth credentials" } } }] } })
+    };
+    let cluster = fake::cluster(move |request| {
+        let account = |secrets: Value| {
+            fake::ok(json!({ "metadata": { "name": "x" }, "imagePullSecrets": secrets }))
+        };
+        match (&request.method, request.path.as_str()) {
+            (&Method::GET, "/api/v1/namespaces/shop/secrets/regcred") => {
+                fake::ok(kept_by_others(9))
+            }
+            (&Method::GET, "/api/v1/namespaces/shop/pods") => {
+                let pods = ["linked", "other", "secret-account"].map(pod);
+                fake::ok(json!({ "metadata": {}, "items": pods }))
+            }
+            (&Method::GET, "/api/v1/namespaces/shop/serviceaccounts/linked") => {
+                account(json!([{ "name": "x" }, { "name": "regcred" }]))
+            }
+            (&Method::GET, "/api/v1/namespaces/shop/serviceaccounts/other") => {
+                account(json!([{ "name": "x" }]))
+            }
+            (&Method::GET, "/api/v1/namespaces/shop/serviceaccounts/secret-account") => {
+                fake::status(403, "Forbidden", "no")
+            }
+            (&Method::DELETE, "/api/v1/namespaces/shop/pods/linked") => fake::ok(json!({})),
+            _ => fake::not_found(request),
+        }
+    });
+    let plans = plan::make(&cluster, &job()).await.unwrap().made;
+    // The registry refused nobody: they had no login to show.
+    assert!(plans[0].reasons.is_empty());
+    let done = apply::all(&cluster, &job(), plans).await.unwrap();
+    let report = &done.reports[0];
+    assert_eq!(report.recreated, ["linked"]);
+    let left: Vec<&str> = report.left.iter().map(|left| left.pod.as_str()).collect();
+    assert_eq!(left, ["other", "secret-account"]);
+}

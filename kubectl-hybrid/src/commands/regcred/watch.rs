@@ -18,12 +18,12 @@ use super::{MINIMUM_LIFE, apply, plan, sync};
 use crate::cli::Keeping;
 use crate::cluster::changes::{Change, Query, follow};
 use crate::cluster::namespaces::Scope;
-use crate::cluster::pull_secret::{self, Owner, Policy, SECRET_TYPE};
+use crate::cluster::pull_secret::{self, Policy};
 use crate::cluster::{Cluster, ClusterError, service_account};
 use crate::commands::session::{Session, guard};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use ledger::{Due, Ledger, News, Source};
+use ledger::{Did, Due, Ledger, News, Source};
 
 /// Longer than the server is ever silent in a watch: it sends a bookmark each minute.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -201,17 +201,14 @@ fn told<K>(source: Source, change: Change<K>, news: impl Fn(Option<&K>, bool) ->
 
 /// When a secret has to be written.
 fn due(job: &Job, secret: &Secret) -> Due {
-    let may_not = secret.type_.as_deref() != Some(SECRET_TYPE)
-        || secret.immutable == Some(true)
-        || Owner::of(secret).contests();
-    if may_not {
-        return Due::Never;
-    }
     let hosts = job.hosts();
     let policy = Policy {
         min_life: MINIMUM_LIFE,
         ..Policy::default()
     };
+    if let Some(refusal) = pull_secret::refusal(secret, &hosts, policy) {
+        return Due::Never(refusal.to_string());
+    }
     let now = Timestamp::now();
     if pull_secret::assess(Some(secret), &hosts, "AWS", now, policy).is_empty()
         && plan::too_much_power(job, secret).is_none()
@@ -251,6 +248,11 @@ async fn keep(
         }
         if !ledger.is_complete() {
             continue;
+        }
+        for (namespace, why) in ledger.unsaid() {
+            session
+                .ui
+                .warn(format!("{namespace}/{} is not kept: {why}", job.secret));
         }
         if !begun {
             begun = true;
@@ -327,10 +329,15 @@ async fn round(
         Ok(done) => {
             for name in &due {
                 let report = done.reports.iter().find(|report| report.namespace == *name);
-                if report.is_some_and(|report| report.error.is_none()) {
-                    ledger.done(name, now);
-                } else {
-                    ledger.failed(name, now);
+                match report.filter(|report| report.error.is_none()) {
+                    Some(report) => {
+                        let did = Did {
+                            wrote: matches!(report.change, "created" | "updated"),
+                            linked: !report.linked.is_empty(),
+                        };
+                        ledger.done(name, did, now);
+                    }
+                    None => ledger.failed(name, now),
                 }
             }
             sync::say(session, &done.reports);

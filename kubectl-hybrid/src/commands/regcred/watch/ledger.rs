@@ -26,14 +26,23 @@ pub(super) enum Source {
 }
 
 /// When a secret has to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {
     /// Something is wrong with it.
     Now,
     /// Its token will be past half of its life.
     At(Timestamp),
-    /// It must not be written.
-    Never,
+    /// It must not be written, and why.
+    Never(String),
+}
+
+/// What was done in a namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Did {
+    /// The secret was written.
+    pub(super) wrote: bool,
+    /// A service account names it now.
+    pub(super) linked: bool,
 }
 
 /// News from a watch.
@@ -83,6 +92,10 @@ struct Place {
     secret: SecretState,
     /// Accounts that do not name the secret.
     unlinked: BTreeSet<String>,
+    /// A pod that was made before its account was linked may not have failed by then.
+    look_again: Option<Timestamp>,
+    /// Why it is not kept, as it was said last.
+    said: Option<String>,
     not_before: Option<Timestamp>,
     pauses: u32,
     written: Option<Timestamp>,
@@ -123,7 +136,12 @@ impl Ledger {
             News::NoNamespace(source, name) => self.forget(source, &name),
             News::Secret(name, due) => {
                 self.seen(Source::Secrets, &name);
-                self.places.entry(name).or_default().secret = SecretState::There(due);
+                let place = self.places.entry(name).or_default();
+                // Should it be taken from us again, that is new.
+                if !matches!(due, Due::Never(_)) {
+                    place.said = None;
+                }
+                place.secret = SecretState::There(due);
             }
             News::NoSecret(name) => self.forget(Source::Secrets, &name),
             News::Account {
@@ -181,12 +199,28 @@ impl Ledger {
     pub(super) fn len(&self) -> usize {
         self.places
             .values()
-            .filter(|place| !place.meant.is_empty())
+            .filter(|place| !place.meant.is_empty() && place.left_alone().is_none())
             .count()
     }
 
-    /// Something was done in a namespace.
-    pub(super) fn done(&mut self, name: &str, now: Timestamp) {
+    /// The namespaces whose secret must not be written, each with the reason: those for which it
+    /// was not said yet.
+    pub(super) fn unsaid(&mut self) -> Vec<(String, String)> {
+        let mut unsaid = Vec::new();
+        for (name, place) in &mut self.places {
+            let why = place.left_alone().filter(|_| !place.meant.is_empty());
+            if let Some(why) = why.map(str::to_owned)
+                && place.said.as_ref() != Some(&why)
+            {
+                place.said = Some(why.clone());
+                unsaid.push((name.clone(), why));
+            }
+        }
+        unsaid
+    }
+
+    /// A namespace was seen to.
+    pub(super) fn done(&mut self, name: &str, did: Did, now: Timestamp) {
         let Some(place) = self.places.get_mut(name) else {
             return;
         };
@@ -201,8 +235,22 @@ impl Ledger {
         }
         place.written = Some(now);
         place.unlinked.clear();
-        // The watch tells what it looks like now; should it not, it is looked at again.
-        place.secret = SecretState::There(now.checked_add(ECHO).map_or(Due::Never, Due::At));
+        let soon = now.checked_add(ECHO).unwrap_or(now);
+        let is_settled = match &place.secret {
+            SecretState::There(Due::Never(_)) => true,
+            SecretState::There(Due::At(at)) => *at > now,
+            SecretState::There(Due::Now) | SecretState::Missing => false,
+        };
+        // The watch tells what it looks like now; should it not, it is looked at again. What was
+        // not touched is as it was.
+        if did.wrote || !is_settled {
+            place.secret = SecretState::There(Due::At(soon));
+        }
+        if did.linked {
+            place.look_again = Some(soon);
+        } else if place.look_again.is_some_and(|at| at <= now) {
+            place.look_again = None;
+        }
         place.pause(now);
     }
 
@@ -232,16 +280,25 @@ impl Place {
         if self.meant.is_empty() {
             return None;
         }
-        let due = match self.secret {
-            SecretState::There(_) if !self.unlinked.is_empty() => Timestamp::MIN,
-            SecretState::Missing | SecretState::There(Due::Now) => Timestamp::MIN,
-            SecretState::There(Due::At(due)) => due,
-            SecretState::There(Due::Never) => return None,
+        let due = match &self.secret {
+            SecretState::There(_) if !self.unlinked.is_empty() => Some(Timestamp::MIN),
+            SecretState::Missing | SecretState::There(Due::Now) => Some(Timestamp::MIN),
+            SecretState::There(Due::At(due)) => Some(*due),
+            SecretState::There(Due::Never(_)) => None,
         };
+        let due = due.into_iter().chain(self.look_again).min()?;
         Some(
             self.not_before
                 .map_or(due, |not_before| due.max(not_before)),
         )
+    }
+
+    /// Why the secret is left alone, when it must not be written.
+    fn left_alone(&self) -> Option<&str> {
+        match &self.secret {
+            SecretState::There(Due::Never(why)) => Some(why),
+            _ => None,
+        }
     }
 
     fn pause(&mut self, now: Timestamp) {
@@ -267,6 +324,27 @@ mod tests {
         News::Secret(name.to_owned(), Due::At(at(due)))
     }
 
+    const WROTE: Did = Did {
+        wrote: true,
+        linked: false,
+    };
+    const LINKED: Did = Did {
+        wrote: false,
+        linked: true,
+    };
+
+    fn never(why: &str) -> Due {
+        Due::Never(why.to_owned())
+    }
+
+    fn account(names_it: bool) -> News {
+        News::Account {
+            namespace: "a".to_owned(),
+            name: "default".to_owned(),
+            names_it,
+        }
+    }
+
     fn ledger(news: impl IntoIterator<Item = News>) -> Ledger {
         let mut ledger = Ledger::default();
         news.into_iter().for_each(|news| ledger.note(news));
@@ -288,7 +366,7 @@ mod tests {
         ledger.note(secret("a", 50));
         assert_eq!(ledger.next(), Some(at(50)));
         // A refused one is never due.
-        ledger.note(News::Secret("a".to_owned(), Due::Never));
+        ledger.note(News::Secret("a".to_owned(), never("immutable")));
         assert_eq!(ledger.next(), Some(at(100)));
     }
 
@@ -334,7 +412,7 @@ mod tests {
         let mut now = 0;
         let mut waited = Vec::new();
         for _ in 0..12 {
-            ledger.done("a", at(now));
+            ledger.done("a", WROTE, at(now));
             ledger.note(News::NoSecret("a".to_owned()));
             let next = ledger.next().unwrap().as_second() - 1_000_000;
             waited.push(next - now);
@@ -344,7 +422,7 @@ mod tests {
         assert_eq!(waited.last(), Some(&300));
         // After a time of peace it is answered at once again.
         let later = now + 3600;
-        ledger.done("a", at(later));
+        ledger.done("a", WROTE, at(later));
         assert_eq!(ledger.next(), Some(at(later + 30)));
         ledger.note(News::NoSecret("a".to_owned()));
         assert_eq!(ledger.next(), Some(at(later + 2)));
@@ -356,28 +434,67 @@ mod tests {
         for round in 0..20 {
             let now = round * 30;
             assert_eq!(ledger.due(at(now)), ["a"]);
-            ledger.done("a", at(now));
+            ledger.done("a", WROTE, at(now));
             ledger.note(secret("a", now + 30));
         }
         // Broken soon after, it is mended after the shortest pause, and then after longer ones.
         ledger.note(News::Secret("a".to_owned(), Due::Now));
         assert_eq!(ledger.next(), Some(at(19 * 30 + 2)));
-        ledger.done("a", at(600));
+        ledger.done("a", WROTE, at(600));
         ledger.note(News::NoSecret("a".to_owned()));
         assert_eq!(ledger.next(), Some(at(604)));
     }
 
     #[test]
     fn an_account_that_does_not_name_the_secret_is_a_thing_to_do() {
-        let account = |names_it| News::Account {
-            namespace: "a".to_owned(),
-            name: "default".to_owned(),
-            names_it,
-        };
         let mut ledger = ledger([namespace("a"), secret("a", 100), account(false)]);
         assert_eq!(ledger.due(at(0)), ["a"]);
         ledger.note(account(true));
         assert!(ledger.due(at(0)).is_empty());
+    }
+
+    #[test]
+    fn a_secret_that_must_not_be_written_is_said_once_for_each_reason_and_not_counted() {
+        let left = |name: &str, why: &str| News::Secret(name.to_owned(), never(why));
+        let said = |name: &str, why: &str| vec![(name.to_owned(), why.to_owned())];
+        let mut ledger = ledger([
+            namespace("a"),
+            namespace("b"),
+            secret("b", 100),
+            left("a", "Helm keeps it"),
+            left("nobody-means-it", "Helm keeps it"),
+        ]);
+        assert_eq!(ledger.len(), 1);
+        assert_eq!(ledger.unsaid(), said("a", "Helm keeps it"));
+        // Its keeper makes it anew.
+        ledger.note(News::NoSecret("a".to_owned()));
+        ledger.note(left("a", "Helm keeps it"));
+        assert!(ledger.unsaid().is_empty());
+        ledger.note(left("a", "it is immutable"));
+        assert_eq!(ledger.unsaid(), said("a", "it is immutable"));
+        // It was ours in between.
+        ledger.note(secret("a", 100));
+        assert_eq!((ledger.len(), ledger.unsaid()), (2, Vec::new()));
+        ledger.note(left("a", "it is immutable"));
+        assert_eq!(ledger.unsaid(), said("a", "it is immutable"));
+    }
+
+    #[test]
+    fn a_while_after_a_link_the_pods_are_looked_at_once_more() {
+        for due in [Due::At(at(9000)), never("immutable")] {
+            let own = matches!(due, Due::At(_)).then(|| at(9000));
+            let mut ledger = ledger([namespace("a"), account(false)]);
+            ledger.note(News::Secret("a".to_owned(), due));
+            assert_eq!(ledger.due(at(0)), ["a"]);
+            ledger.done("a", LINKED, at(0));
+            ledger.note(account(true));
+            assert_eq!(ledger.next(), Some(at(30)));
+            // What happens before does not take its place.
+            ledger.done("a", Did::default(), at(10));
+            assert_eq!(ledger.next(), Some(at(30)));
+            ledger.done("a", Did::default(), at(30));
+            assert_eq!(ledger.next(), own);
+        }
     }
 
     #[test]
