@@ -16,6 +16,7 @@ use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 
 use super::error::{ClusterError, chain};
+use super::fingerprint::Fingerprint;
 use super::guard::Endpoint;
 use super::proxy;
 
@@ -60,6 +61,7 @@ pub struct Cluster {
     tls_server_name: Option<String>,
     proxy_url: Option<String>,
     namespace: String,
+    fingerprint: Fingerprint,
 }
 
 /// Prints where it leads, never what it authenticates with.
@@ -141,6 +143,7 @@ impl Cluster {
             .trim_end_matches('/')
             .to_owned();
         let tls_server_name = config.tls_server_name.clone();
+        let fingerprint = Fingerprint::of(&config);
         let client = client_of(config).map_err(|error| ClusterError::Client {
             context: context.clone(),
             why: chain(&error),
@@ -152,6 +155,7 @@ impl Cluster {
             tls_server_name,
             proxy_url: own_proxy,
             namespace,
+            fingerprint,
         })
     }
 
@@ -169,6 +173,7 @@ impl Cluster {
             tls_server_name: None,
             proxy_url: None,
             namespace: namespace.into(),
+            fingerprint: Fingerprint::default(),
         }
     }
 
@@ -190,6 +195,11 @@ impl Cluster {
     /// The namespace given, else the context's, else `default`.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Stands for the server and the user, as the kubeconfig had them.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// What [`super::guard::judge`] needs to know.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod fingerprint;
 pub mod guard;
 pub mod keyring;
 pub mod listing;

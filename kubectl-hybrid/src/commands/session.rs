@@ -146,19 +146,34 @@ impl<'a> Session<'a> {
 
     /// The cluster of the kubeconfig. No request is sent.
     pub(super) async fn cluster(&self) -> Result<Cluster, CommandError> {
-        self.cluster_with(None).await
+        self.cluster_with(self.global.context.as_deref(), None)
+            .await
     }
 
     /// The same, for watches: a server may be silent for this long.
     pub(super) async fn patient_cluster(&self, silence: Duration) -> Result<Cluster, CommandError> {
-        self.cluster_with(Some(silence)).await
+        self.cluster_with(self.global.context.as_deref(), Some(silence))
+            .await
     }
 
-    async fn cluster_with(&self, silence: Option<Duration>) -> Result<Cluster, CommandError> {
+    /// The same of a context, as the kubeconfig has it now.
+    pub(super) async fn cluster_of(
+        &self,
+        context: &str,
+        silence: Duration,
+    ) -> Result<Cluster, CommandError> {
+        self.cluster_with(Some(context), Some(silence)).await
+    }
+
+    async fn cluster_with(
+        &self,
+        context: Option<&str>,
+        silence: Option<Duration>,
+    ) -> Result<Cluster, CommandError> {
         Cluster::from_kubeconfig(&ClusterOptions {
             request_timeout: silence,
             kubeconfig: self.global.kubeconfig.clone(),
-            context: self.global.context.clone(),
+            context: context.map(str::to_owned),
             namespace: self.global.namespace.clone(),
             as_user: self.global.as_user.clone(),
             ..ClusterOptions::default()

@@ -4,7 +4,9 @@
 //! clock's, looked at again and again: a timer stands still while a laptop sleeps.
 
 mod ledger;
+mod moved;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures::future::{FutureExt as _, LocalBoxFuture, join_all};
@@ -42,19 +44,32 @@ enum Told {
 
 /// `kubectl hybrid regcred watch`.
 pub(crate) async fn watch(session: &Session<'_>, flags: &Keeping) -> Result<Exit, CommandError> {
-    let cluster = session.patient_cluster(SILENCE).await?;
+    let mut cluster = session.patient_cluster(SILENCE).await?;
     let mut job = read_job(session, &cluster, flags).await?;
     loop {
+        let is_troubled = Cell::new(false);
         let (tell, heard) = mpsc::channel(256);
         let (sources, watching) = watches(&cluster, &job, &tell);
         drop(tell);
+        let heard = Heard {
+            from: heard,
+            is_troubled: &is_troubled,
+        };
         let keeping = keep(session, &cluster, &job, Ledger::waiting_for(sources), heard);
         tokio::select! {
             ended = keeping => return ended,
             _ = join_all(watching) => return Ok(Exit::Ok),
-            changed = changed_job(session, &cluster, flags, &job) => job = changed,
+            changed = changed_job(session, &cluster, flags, &job) => {
+                job = changed;
+                session.ui.step("watch", "the contract has changed");
+            }
+            (found, wanted) = moved::moved(session, flags, &cluster, &is_troubled) => {
+                let (context, server) = (found.context(), found.server());
+                let step = format!("context {context} leads to another cluster now, {server}");
+                session.ui.step("watch", step);
+                (cluster, job) = (found, wanted);
+            }
         }
-        session.ui.step("watch", "the contract has changed");
     }
 }
 
@@ -225,7 +240,7 @@ async fn keep(
     cluster: &Cluster,
     job: &Job,
     mut ledger: Ledger,
-    mut heard: Receiver<Told>,
+    mut heard: Heard<'_>,
 ) -> Result<Exit, CommandError> {
     let mut begun = false;
     let mut last_error = String::new();
@@ -237,14 +252,14 @@ async fn keep(
                 .min(TICK)
         });
         tokio::select! {
-            told = heard.recv() => match told {
-                Some(told) => hear(session, &mut ledger, told, begun)?,
+            told = heard.from.recv() => match told {
+                Some(told) => heard.take(session, &mut ledger, told, begun)?,
                 None => return Ok(Exit::Ok),
             },
             () = tokio::time::sleep(wait) => {}
         }
-        while let Ok(told) = heard.try_recv() {
-            hear(session, &mut ledger, told, begun)?;
+        while let Ok(told) = heard.from.try_recv() {
+            heard.take(session, &mut ledger, told, begun)?;
         }
         if !ledger.is_complete() {
             continue;
@@ -263,42 +278,58 @@ async fn keep(
         if ledger.due(Timestamp::now()).is_empty() {
             continue;
         }
-        gather(session, &mut ledger, &mut heard).await?;
+        heard.gather(session, &mut ledger).await?;
         round(session, cluster, job, &mut ledger, &mut last_error).await;
     }
 }
 
-fn hear(
-    session: &Session<'_>,
-    ledger: &mut Ledger,
-    told: Told,
-    begun: bool,
-) -> Result<(), CommandError> {
-    match told {
-        Told::News(news) => ledger.note(news),
-        Told::Well => session.ui.step("watch", "the API server answers again"),
-        // What is not allowed from the start will not be allowed later.
-        Told::Trouble(error @ ClusterError::Forbidden { .. }) if !begun => {
-            return Err(super::in_cluster(&error).hint(
-                "a watch needs `list` and `watch` of namespaces and secrets in the whole cluster; `regcred sync` needs less",
-            ));
-        }
-        Told::Trouble(error) => session.ui.warn(format!("{error}; it is tried again")),
-    }
-    Ok(())
+/// What the watches tell.
+struct Heard<'a> {
+    from: Receiver<Told>,
+    /// Whether the API server cannot be asked at present.
+    is_troubled: &'a Cell<bool>,
 }
 
-/// Waits a moment for what belongs together.
-async fn gather(
-    session: &Session<'_>,
-    ledger: &mut Ledger,
-    heard: &mut Receiver<Told>,
-) -> Result<(), CommandError> {
-    let end = tokio::time::Instant::now() + GATHER;
-    while let Ok(Some(told)) = tokio::time::timeout_at(end, heard.recv()).await {
-        hear(session, ledger, told, true)?;
+impl Heard<'_> {
+    fn take(
+        &self,
+        session: &Session<'_>,
+        ledger: &mut Ledger,
+        told: Told,
+        begun: bool,
+    ) -> Result<(), CommandError> {
+        match told {
+            Told::News(news) => ledger.note(news),
+            Told::Well => {
+                self.is_troubled.set(false);
+                session.ui.step("watch", "the API server answers again");
+            }
+            // What is not allowed from the start will not be allowed later.
+            Told::Trouble(error @ ClusterError::Forbidden { .. }) if !begun => {
+                return Err(super::in_cluster(&error).hint(
+                    "a watch needs `list` and `watch` of namespaces and secrets in the whole cluster; `regcred sync` needs less",
+                ));
+            }
+            Told::Trouble(error) => {
+                self.is_troubled.set(true);
+                session.ui.warn(format!("{error}; it is tried again"));
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Waits a moment for what belongs together.
+    async fn gather(
+        &mut self,
+        session: &Session<'_>,
+        ledger: &mut Ledger,
+    ) -> Result<(), CommandError> {
+        let end = tokio::time::Instant::now() + GATHER;
+        while let Ok(Some(told)) = tokio::time::timeout_at(end, self.from.recv()).await {
+            self.take(session, ledger, told, true)?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes what is due. What fails is tried again later, and said once.
