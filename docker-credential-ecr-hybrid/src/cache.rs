@@ -106,7 +106,7 @@ impl TokenSource {
         let clock = Instant::now();
         let plan = self.plan(registry)?;
         let stores = self.stores()?;
-        let kept = stores.load(&plan.key, started);
+        let kept = load(&plan, &stores, started);
         if let Some(envelope) = &kept
             && envelope.token.is_fresh(started, self.minimum_life)
         {
@@ -250,7 +250,7 @@ impl TokenSource {
             Asked::Taken(waiting) => waiting.wait(PATIENCE.min(deadline / 2)),
         };
         // Whoever held the lock before may have minted, or found out that there is no point.
-        if let Some(envelope) = stores.load(&plan.key, Timestamp::now())
+        if let Some(envelope) = load(plan, stores, Timestamp::now())
             && envelope.token.is_fresh(Timestamp::now(), self.minimum_life)
         {
             self.remember_host(stores, plan, &envelope, registry);
@@ -337,13 +337,31 @@ fn mint_checked(plan: &Plan, folder: Option<&Path>, limit: Duration) -> Result<T
     {
         KnownAccounts::remember(folder, identity, minted);
     }
-    match &plan.choice.reason {
-        Reason::OnlyProfile { account, .. } if account != minted => {
+    match account_missed(plan, &token) {
+        Some(account) => {
             let detail = format!("{identity} acts in account {minted}, not in {account}");
             let doing = format!("get an ECR token for {}", plan.asked);
             Err(AwsError::new(Cause::WrongAccount, doing, detail).into())
         }
-        _ => Ok(token),
+        None => Ok(token),
+    }
+}
+
+/// What is kept for a plan. A token of another account than the asked one is none: a registry of
+/// its own account may well have left it under the same key.
+fn load(plan: &Plan, stores: &Stores, now: Timestamp) -> Option<Envelope> {
+    stores
+        .load(&plan.key, now)
+        .filter(|envelope| account_missed(plan, &envelope.token).is_none())
+}
+
+/// The account that the identity was chosen for, where the token is of another. Every token that is
+/// given out passes here, a kept one as well as a new one. One whose account AWS did not tell
+/// passes.
+fn account_missed<'a>(plan: &'a Plan, token: &Token) -> Option<&'a str> {
+    match (&plan.choice.reason, token.account()) {
+        (Reason::OnlyProfile { account, .. }, Some(minted)) if account != minted => Some(account),
+        _ => None,
     }
 }
 

@@ -145,6 +145,29 @@ impl Home {
         issued: SignedDuration,
         expires: SignedDuration,
     ) -> PathBuf {
+        self.keep_as(None, host, password, issued, expires)
+    }
+
+    /// Keeps a token that was minted in an account.
+    pub(crate) fn keep_of(
+        &self,
+        account: &str,
+        host: &str,
+        password: &str,
+        issued: SignedDuration,
+        expires: SignedDuration,
+    ) -> PathBuf {
+        self.keep_as(Some(account), host, password, issued, expires)
+    }
+
+    fn keep_as(
+        &self,
+        account: Option<&str>,
+        host: &str,
+        password: &str,
+        issued: SignedDuration,
+        expires: SignedDuration,
+    ) -> PathBuf {
         let now = Timestamp::now();
         let registry = Registry::parse(host).unwrap();
         let key = TokenSource::new(self.environment())
@@ -153,7 +176,12 @@ impl Home {
             .key;
         let password = Secret::new(password.to_owned());
         let envelope = Envelope {
-            token: Token::new(password, now + issued, now + expires, None),
+            token: Token::new(
+                password,
+                now + issued,
+                now + expires,
+                account.map(str::to_owned),
+            ),
             hosts: vec![host.to_owned()],
             identity: "a test".to_owned(),
         };

@@ -1,8 +1,10 @@
 //! Which profile a registry is given, and how the choice is explained.
 
-use crate::HOST;
-use crate::api::{Api, password};
+use jiff::SignedDuration;
+
+use crate::api::{Api, Manner, password};
 use crate::home::Home;
+use crate::{HOST, NEIGHBOUR};
 
 const CONFIG: &str = "\
 [profile one]\naws_access_key_id = AKIDONE\naws_secret_access_key = x\n\
@@ -53,6 +55,32 @@ fn a_profile_that_turns_out_to_act_elsewhere_gives_no_token() {
         "{outcome:?}"
     );
     assert!(home.files_with("password-").is_empty());
+}
+
+#[test]
+fn a_token_that_another_host_left_is_no_way_round_the_check_of_the_account() {
+    let api = Api::giving();
+    let home = home(&api);
+    let told = CONFIG.replace("AKIDONE\n", "AKIDONE\naws_account_id = 444455556666\n");
+    home.write(".aws/config", &told);
+    let refused = "acts in account 111122223333, not in 444455556666";
+    // The keys act in the account of HOST, whatever the profile declares.
+    let home = home.with("AWS_PROFILE", "one");
+    assert_eq!(home.get(HOST).password(), password(1));
+    let home = home.without("AWS_PROFILE");
+    let outcome = home.get(NEIGHBOUR);
+    assert!(outcome.stdout.contains(refused), "{outcome:?}");
+    let hour = SignedDuration::from_hours(1);
+    let home = home.with("AWS_PROFILE", "one");
+    assert_eq!(home.get(HOST).password(), password(1), "it is kept on");
+    // In the second half of its life, and with an API that gives no other.
+    home.keep_of("111122223333", HOST, "old", -hour * 7, hour * 5);
+    let home = home.without("AWS_PROFILE");
+    api.becomes(Manner::Refuse("ThrottlingException", "Rate exceeded"));
+    let outcome = home.get(NEIGHBOUR);
+    assert!(outcome.stdout.contains("slow down"), "{outcome:?}");
+    let home = home.with("AWS_PROFILE", "one");
+    assert_eq!(home.get(HOST).password(), "old");
 }
 
 #[test]
