@@ -88,11 +88,16 @@ pub enum Base {
         uri: String,
         /// The container's host name.
         machine: String,
+        /// What the endpoint tells callers apart by: the value of an authorization token, which is
+        /// hashed, never shown, or the path of the file that holds one that changes.
+        authorization: Option<String>,
     },
     /// The role of the machine, from its metadata service.
     Instance {
         /// The machine's name, so that two machines with one home folder are told apart.
         machine: String,
+        /// The configured address of the metadata service.
+        endpoint: Option<String>,
     },
 }
 
@@ -200,7 +205,7 @@ impl Identity {
         }
         let base = web_identity(environment)
             .or_else(|| container(environment))
-            .or_else(|| instance(environment));
+            .or_else(|| instance(environment, files.profile(name)));
         base.map(|base| Self::of(Source::Ambient(base)))
             .ok_or(IdentityError::NoCredentials)
     }
@@ -294,8 +299,19 @@ impl Identity {
             Base::LoginSession { arn } => vec!["login", arn],
             Base::Process { command } => vec!["process", command],
             Base::WebIdentity { role_arn } => vec!["web-identity", role_arn],
-            Base::Container { uri, machine } => vec!["container", uri, machine],
-            Base::Instance { machine } => vec!["instance", machine],
+            Base::Container {
+                uri,
+                machine,
+                authorization,
+            } => vec![
+                "container",
+                uri,
+                machine,
+                authorization.as_deref().unwrap_or_default(),
+            ],
+            Base::Instance { machine, endpoint } => {
+                vec!["instance", machine, endpoint.as_deref().unwrap_or_default()]
+            }
         };
         if let Source::Profile { roles, .. } = &self.source {
             for role in roles {

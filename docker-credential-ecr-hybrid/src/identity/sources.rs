@@ -37,15 +37,20 @@ pub(super) fn chain(
             ));
         }
         visited.push(name);
-        // Behind the first link, keys win over a role.
-        if visited.len() > 1 && profile.contains_key("aws_access_key_id") {
-            break base_of(environment, files, name, profile)?;
+        // Behind the first link, keys win over a role and over any other source.
+        if visited.len() > 1
+            && let Some(access_key_id) = profile.get("aws_access_key_id")
+            && profile.contains_key("aws_secret_access_key")
+        {
+            break Base::Keys {
+                access_key_id: access_key_id.clone(),
+            };
         }
         let role = profile
             .get("role_arn")
             .filter(|_| !profile.contains_key("web_identity_token_file"));
         let Some(arn) = role else {
-            break base_of(environment, files, name, profile)?;
+            break base_of(environment, files, root, name, profile)?;
         };
         if profile.contains_key("mfa_serial") {
             return Err(IdentityError::NeedsMfa {
@@ -70,17 +75,19 @@ pub(super) fn chain(
                 return Err(invalid(name, why.to_owned()));
             }
             (Some(source), None) if source != name => name = source,
-            _ => break base_of(environment, files, name, profile)?,
+            _ => break base_of(environment, files, root, name, profile)?,
         }
     };
     roles.reverse();
     Ok((base, roles))
 }
 
-/// What a profile itself offers, in the SDK's order of preference.
+/// What a profile itself offers, in the SDK's order of preference. The settings of the metadata
+/// service are those of the profile that the chain begins at.
 fn base_of(
     environment: &Environment,
     files: &AwsFiles,
+    root: &str,
     name: &str,
     profile: &Section,
 ) -> Result<Base, IdentityError> {
@@ -92,7 +99,7 @@ fn base_of(
         let base = match source.as_str() {
             "Environment" => environment_keys(environment),
             "EcsContainer" => container(environment),
-            "Ec2InstanceMetadata" => instance(environment),
+            "Ec2InstanceMetadata" => instance(environment, files.profile(root)),
             _ => {
                 return Err(invalid(
                     "its `credential_source` is none of Environment, EcsContainer, and Ec2InstanceMetadata",
@@ -179,15 +186,24 @@ pub(super) fn container(environment: &Environment) -> Option<Base> {
         .map(|uri| Base::Container {
             uri,
             machine: machine(environment),
+            // The file goes first, as in the SDK. What it holds changes; who it is for does not.
+            authorization: environment
+                .var("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+                .or_else(|| environment.var("AWS_CONTAINER_AUTHORIZATION_TOKEN")),
         })
 }
 
-pub(super) fn instance(environment: &Environment) -> Option<Base> {
+/// The role of the machine. `profile` is the one in use, which may say where the service answers.
+pub(super) fn instance(environment: &Environment, profile: Option<&Section>) -> Option<Base> {
     if environment.is_on("AWS_EC2_METADATA_DISABLED") {
         return None;
     }
+    let of_profile = || profile?.get("ec2_metadata_service_endpoint").cloned();
     Some(Base::Instance {
         machine: machine(environment),
+        endpoint: environment
+            .var("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+            .or_else(of_profile),
     })
 }
 

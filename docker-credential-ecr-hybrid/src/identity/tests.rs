@@ -71,6 +71,24 @@ web_identity_token_file = /var/run/token
 role_arn = arn:aws:iam::444455556666:role/env
 credential_source = Environment
 
+[profile metadata]
+ec2_metadata_service_endpoint = http://127.0.0.1:7
+
+[profile instance-role]
+role_arn = arn:aws:iam::444455556666:role/instance
+credential_source = Ec2InstanceMetadata
+
+[profile both]
+sso_session = corp
+sso_account_id = 111122223333
+sso_role_name = Admin
+aws_access_key_id = AKIDBOTH
+aws_secret_access_key = x
+
+[profile on-both]
+role_arn = arn:aws:iam::444455556666:role/deploy
+source_profile = both
+
 [profile odd]
 credential_source = Elsewhere
 
@@ -107,6 +125,8 @@ fn each_kind_of_profile_is_named_for_people() {
         ("legacy", "profile legacy (SSO at https://corp.awsapps.com/start, account 111122223333, role Admin)"),
         ("keys", "profile keys (access key AKIDPROFILE)"),
         ("deploy", "profile deploy (SSO session corp, account 111122223333, role Admin, role arn:aws:iam::444455556666:role/deploy)"),
+        ("both", "profile both (SSO session corp, account 111122223333, role Admin)"),
+        ("on-both", "profile on-both (access key AKIDBOTH, role arn:aws:iam::444455556666:role/deploy)"),
         ("far", "profile far (SSO session corp, account 111122223333, role Admin, role arn:aws:iam::444455556666:role/deploy, role arn:aws:iam::777788889999:role/far)"),
         ("self", "profile self (access key AKIDSELF, role arn:aws:iam::444455556666:role/self)"),
         ("process", "profile process (credential process)"),
@@ -116,7 +136,7 @@ fn each_kind_of_profile_is_named_for_people() {
         ("mfa", "The AWS profile `mfa` asks for an MFA code (`mfa_serial`), and a credential helper cannot ask for one."),
         ("from-env", "The AWS profile `from-env` cannot be used: its `credential_source` offers no credentials here."),
         ("half", "The AWS profile `half` cannot be used: its `sso_session` has no section of its own."),
-        ("nobody", "The AWS profile `nobody` does not exist (there are 18 others)."),
+        ("nobody", "The AWS profile `nobody` does not exist (there are 22 others)."),
     ];
     for (name, expected) in rows {
         assert_eq!(shown(name), expected);
@@ -173,6 +193,54 @@ fn one_principal_has_one_set_of_parts_and_two_principals_have_two() {
     assert_ne!(dev.parts(), profile("deploy").unwrap().parts());
     let pull = dev.clone().assuming("arn:aws:iam::111122223333:role/pull");
     assert_ne!(dev.parts(), pull.parts());
+}
+
+#[test]
+fn services_that_answer_at_one_place_for_several_roles_are_told_apart() {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+    const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    let container = (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "http://127.0.0.1:9099/",
+    );
+    let profile = |name| [("AWS_PROFILE", name)];
+    #[rustfmt::skip]
+    let rows: [(Variables<'_>, Variables<'_>, bool); 9] = [
+        (&[], &[(ENDPOINT, "http://127.0.0.1:1")], false),
+        (&[(ENDPOINT, "http://127.0.0.1:2")], &[(ENDPOINT, "http://127.0.0.1:1")], false),
+        (&[], &profile("metadata"), false),
+        // The variable goes before the profile.
+        (&[(ENDPOINT, "http://127.0.0.1:7")], &profile("metadata"), true),
+        (&[(ENDPOINT, "http://127.0.0.1:8"), ("AWS_PROFILE", "metadata")], &[(ENDPOINT, "http://127.0.0.1:8")], true),
+        (&[container], &[container, (TOKEN, "one")], false),
+        (&[container, (TOKEN, "two")], &[container, (TOKEN, "one")], false),
+        (&[container, (TOKEN_FILE, "/one")], &[container, (TOKEN_FILE, "/two")], false),
+        (&[container, (TOKEN_FILE, "/one"), (TOKEN, "two")], &[container, (TOKEN_FILE, "/one")], true),
+    ];
+    for (one, other, are_same) in rows {
+        let parts = |variables| {
+            let identity = resolve(variables).unwrap();
+            identity
+                .parts()
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(parts(one) == parts(other), are_same, "{one:?} {other:?}");
+    }
+    let role = |variables| resolve(variables).unwrap();
+    assert_ne!(
+        role(&[("AWS_PROFILE", "instance-role")]).parts(),
+        role(&[
+            ("AWS_PROFILE", "instance-role"),
+            (ENDPOINT, "http://127.0.0.1:1")
+        ])
+        .parts(),
+    );
+    let shown = role(&[container, (TOKEN, "hunter2")]).to_string();
+    assert!(!shown.contains("hunter2"));
 }
 
 #[test]
