@@ -14,7 +14,8 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use crate::aws_files::AwsFiles;
 use crate::environment::Environment;
@@ -108,9 +109,31 @@ pub fn configured_region(
         .or_else(|| files.profile(profile)?.get("region").cloned())
 }
 
-/// The configuration of a client that acts as a known identity.
-pub(crate) async fn sdk_config_of(identity: &Identity, region: &str, limits: Limits) -> SdkConfig {
-    load(Subject::Identity(identity), Some(region.to_owned()), limits).await
+/// The configuration of a client that acts as a known identity, whose credentials are had first and
+/// once.
+///
+/// They may take as long as they need: a process may wait for a person. A client would look for them
+/// within the time limit of one attempt, and begin again with the next. The caller sets the bound.
+pub(crate) async fn sdk_config_of(
+    identity: &Identity,
+    region: &str,
+    limits: Limits,
+) -> Result<SdkConfig, CredentialsError> {
+    let region = Some(Region::new(region.to_owned()));
+    let providers = providers(region.clone(), limits);
+    let first = of_identity(identity, &providers)
+        .provide_credentials()
+        .await?;
+    let first = SharedCredentialsProvider::new(first);
+    let config = client_config(first.clone(), identity.profile(), region, limits).await;
+    let Some(role_arn) = &identity.role_arn else {
+        return Ok(config);
+    };
+    let assumed = assuming(role_arn, &config, first)
+        .await
+        .provide_credentials()
+        .await?;
+    Ok(with_credentials(config, assumed))
 }
 
 enum Subject<'a> {
@@ -123,12 +146,7 @@ enum Subject<'a> {
 
 async fn load(subject: Subject<'_>, region: Option<String>, limits: Limits) -> SdkConfig {
     let region = region.map(Region::new);
-    let providers = ProviderConfig::without_region()
-        .with_region(region.clone())
-        .with_behavior_version(Some(BehaviorVersion::latest()))
-        .with_http_client(http_client())
-        .with_timeout_config(limits.timeouts())
-        .with_retry_config(limits.retries());
+    let providers = providers(region.clone(), limits);
     let (credentials, profile) = match &subject {
         Subject::Identity(identity) => (of_identity(identity, &providers), identity.profile()),
         Subject::Unknown { profile } => {
@@ -145,16 +163,7 @@ async fn load(subject: Subject<'_>, region: Option<String>, limits: Limits) -> S
             )
         }
     };
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .region(region)
-        .http_client(http_client())
-        .timeout_config(limits.timeouts())
-        .retry_config(limits.retries())
-        .credentials_provider(credentials.clone());
-    if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
-    }
-    let config = loader.load().await;
+    let config = client_config(credentials.clone(), profile, region, limits).await;
     let Subject::Identity(Identity {
         role_arn: Some(role_arn),
         ..
@@ -162,14 +171,56 @@ async fn load(subject: Subject<'_>, region: Option<String>, limits: Limits) -> S
     else {
         return config;
     };
-    let assumed = AssumeRoleProvider::builder(role_arn.as_str())
+    let assumed = assuming(role_arn, &config, credentials).await;
+    with_credentials(config, assumed)
+}
+
+fn providers(region: Option<Region>, limits: Limits) -> ProviderConfig {
+    ProviderConfig::without_region()
+        .with_region(region)
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_http_client(http_client())
+        .with_timeout_config(limits.timeouts())
+        .with_retry_config(limits.retries())
+}
+
+async fn client_config(
+    credentials: SharedCredentialsProvider,
+    profile: Option<&str>,
+    region: Option<Region>,
+    limits: Limits,
+) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .http_client(http_client())
+        .timeout_config(limits.timeouts())
+        .retry_config(limits.retries())
+        .credentials_provider(credentials);
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    loader.load().await
+}
+
+async fn assuming(
+    role_arn: &str,
+    config: &SdkConfig,
+    first: SharedCredentialsProvider,
+) -> AssumeRoleProvider {
+    AssumeRoleProvider::builder(role_arn)
         .session_name(SESSION_NAME)
-        .configure(&config)
-        .build_from_provider(credentials)
-        .await;
+        .configure(config)
+        .build_from_provider(first)
+        .await
+}
+
+fn with_credentials(
+    config: SdkConfig,
+    credentials: impl ProvideCredentials + 'static,
+) -> SdkConfig {
     config
         .into_builder()
-        .credentials_provider(SharedCredentialsProvider::new(assumed))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build()
 }
 

@@ -5,6 +5,7 @@ mod renewal;
 use std::error::Error;
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
@@ -81,6 +82,8 @@ struct Explained {
     renewal: Option<String>,
     /// It failed before the call itself, while credentials were being had.
     is_before_call: bool,
+    /// It was the credential process that took too long, and not AWS.
+    is_slow_process: bool,
     /// The identity is only a guess: nothing is configured, so it can but be the machine's.
     is_guess: bool,
 }
@@ -99,8 +102,31 @@ impl AwsError {
             identity: None,
             renewal: None,
             is_before_call: false,
+            is_slow_process: false,
             is_guess: false,
         }))
+    }
+
+    /// A credential process that was not done in this many seconds. `doing` completes "Cannot …".
+    pub(crate) fn slow_process(doing: impl Into<String>, profile: &str, seconds: u64) -> Self {
+        let detail =
+            format!("the credential process of profile {profile} took longer than {seconds} s");
+        let mut error = Self::new(Cause::TimedOut, doing, detail);
+        error.0.is_before_call = true;
+        error.0.is_slow_process = true;
+        error
+    }
+
+    /// Explains why credentials could not be had. `doing` completes "Cannot …".
+    pub(crate) fn from_credentials(doing: impl Into<String>, error: &CredentialsError) -> Self {
+        // Named as an SDK call names it, where the error itself only says what is wrong.
+        let chain = format!("failed to load credentials: {}", chain_of(error));
+        let mut explained = Self::new(cause_of_text(&chain), doing, innermost(error));
+        if explained.0.detail.is_empty() {
+            explained.0.detail = one_line(&chain);
+        }
+        explained.0.is_before_call = true;
+        explained
     }
 
     /// Explains an SDK error of any service. `doing` completes "Cannot …".
@@ -203,6 +229,9 @@ impl AwsError {
                 "If this network inspects TLS, set AWS_CA_BUNDLE to its certificate".to_owned()
             }
             Cause::Proxy => "Check HTTPS_PROXY and NO_PROXY".to_owned(),
+            Cause::TimedOut if self.0.is_slow_process => {
+                "Set HYBRID_TIMEOUT to more seconds than it needs".to_owned()
+            }
             Cause::TimedOut => "Check the network, VPN, and proxy, and try again".to_owned(),
             Cause::NotFound | Cause::Other => return None,
         };
@@ -249,6 +278,7 @@ impl fmt::Display for AwsError {
             Cause::Network => write!(f, "AWS cannot be reached ({detail})."),
             Cause::Tls => write!(f, "the TLS certificate is not trusted ({detail})."),
             Cause::Proxy => write!(f, "the proxy did not let the call through ({detail})."),
+            Cause::TimedOut if self.0.is_slow_process => write!(f, "{detail}."),
             Cause::TimedOut => write!(f, "AWS did not answer in time ({detail})."),
         }
     }

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use crate::aws_error::{AwsError, Cause};
 use crate::aws_files::AwsFiles;
 use crate::choice::{Choice, Reason, Wish};
+use crate::endpoint;
 use crate::envelope::Envelope;
 use crate::environment::Environment;
 use crate::error::TokenError;
 use crate::failure_note;
-use crate::host::{Registry, Service};
-use crate::identity::chosen_profile;
+use crate::host::Registry;
 use crate::key::Key;
 use crate::known_accounts::KnownAccounts;
 use crate::lock::{Asked, Lock};
@@ -32,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long one `get` may take in all, unless `HYBRID_TIMEOUT` says otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// How long a mint may take, within that.
-const MINT: Duration = Duration::from_secs(15);
 
 /// The most hosts that are remembered beside one token, newest first.
 const MOST_HOSTS: usize = 32;
@@ -139,7 +136,8 @@ impl TokenSource {
                 })?,
             _ => registry.clone(),
         };
-        let endpoint = endpoint(&self.environment, &files, &choice, registry.service());
+        let endpoint = endpoint::configured(&self.environment, &files, &choice, registry.service());
+        let asked = endpoint::form(&self.environment, &files, &choice, &asked);
         let key = Key::new(
             &choice.identity,
             asked.service(),
@@ -261,7 +259,7 @@ impl TokenSource {
         {
             return Err(error);
         }
-        let limit = MINT.min(deadline.saturating_sub(clock.elapsed()));
+        let limit = deadline.saturating_sub(clock.elapsed());
         let minted = mint_checked(plan, folder.as_deref(), limit);
         self.log().line(|| match &minted {
             Ok(token) => format!(
@@ -373,33 +371,6 @@ fn add_host(hosts: &mut Vec<String>, registry: &Registry) -> bool {
     hosts.insert(0, registry.host().to_owned());
     hosts.truncate(MOST_HOSTS);
     true
-}
-
-/// The endpoint that is configured for the service, by the SDK's rules: the service's variable, the
-/// general one, the profile's `services` section, the profile itself.
-fn endpoint(
-    environment: &Environment,
-    files: &AwsFiles,
-    choice: &Choice,
-    service: Service,
-) -> Option<String> {
-    if environment.is_on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-        return None;
-    }
-    let (variable, section) = match service {
-        Service::Private => ("AWS_ENDPOINT_URL_ECR", "ecr"),
-        Service::Public => ("AWS_ENDPOINT_URL_ECR_PUBLIC", "ecr_public"),
-    };
-    let chosen = chosen_profile(environment);
-    let profile = choice.identity.profile().or(chosen.as_deref());
-    environment
-        .var(variable)
-        .or_else(|| environment.var("AWS_ENDPOINT_URL"))
-        .or_else(|| {
-            files
-                .endpoint_url(profile.unwrap_or("default"), section)
-                .map(str::to_owned)
-        })
 }
 
 #[cfg(test)]

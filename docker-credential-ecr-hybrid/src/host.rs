@@ -262,6 +262,45 @@ impl Registry {
         })
     }
 
+    /// The same registry, asked at a FIPS or a dual-stack endpoint, although its name need not say
+    /// so. Where there is no such endpoint, nothing changes: ECR Public has none for FIPS, the
+    /// isolated partitions have none for dual-stack.
+    #[must_use]
+    pub fn in_form(&self, fips: bool, dual_stack: bool) -> Self {
+        if self.is_public() {
+            let [(plain, _), (dual, _)] = PUBLIC_HOSTS;
+            let named = if self.dual_stack || dual_stack {
+                dual
+            } else {
+                plain
+            };
+            let named = Self::of_public_host(named);
+            return named.map_or_else(
+                || self.clone(),
+                |named| Self {
+                    host: self.host.clone(),
+                    ..named
+                },
+            );
+        }
+        let fips = self.fips || fips;
+        let dual_stack = self.dual_stack || dual_stack;
+        let partition = self.partition();
+        let form = FORMS
+            .iter()
+            .filter(|form| form.partitions.contains(&partition))
+            .max_by_key(|form| form.dual_stack == dual_stack);
+        form.map_or_else(
+            || self.clone(),
+            |form| Self {
+                fips,
+                dual_stack: form.dual_stack,
+                api_host: form.api_host(&self.region, fips),
+                ..self.clone()
+            },
+        )
+    }
+
     /// The bare host name: no scheme, no port, no path.
     pub fn host(&self) -> &str {
         &self.host

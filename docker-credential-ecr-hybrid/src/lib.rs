@@ -14,6 +14,7 @@ pub mod choice;
 pub mod command;
 pub mod configure;
 pub mod docker_config;
+mod endpoint;
 pub mod envelope;
 pub mod environment;
 pub mod error;

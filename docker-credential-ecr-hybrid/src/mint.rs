@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use aws_sdk_ecr::config::Builder;
+use aws_config::SdkConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::aws::{self, Limits};
@@ -14,7 +15,7 @@ use crate::aws_error::{AwsError, Cause};
 use crate::ca_bundle::CaBundle;
 use crate::environment::Environment;
 use crate::host::{Registry, Service};
-use crate::identity::Identity;
+use crate::identity::{Base, Identity};
 use crate::secret::Secret;
 use crate::token::{Token, USERNAME, expiry_of_password};
 
@@ -35,6 +36,15 @@ pub(crate) struct Order<'a> {
     pub(crate) registry: &'a Registry,
     /// A configured endpoint: then the host's own FIPS and dual-stack forms do not apply.
     pub(crate) endpoint: Option<&'a str>,
+}
+
+impl Order<'_> {
+    fn url(self) -> String {
+        self.endpoint.map_or_else(
+            || format!("https://{}", self.registry.api_host()),
+            str::to_owned,
+        )
+    }
 }
 
 /// Mints a token, in no more time than this.
@@ -59,32 +69,62 @@ fn mint_here(order: Order<'_>, deadline: Duration) -> Result<Token, AwsError> {
         .enable_all()
         .build()
         .map_err(|error| failed(order, Cause::Other, &error.to_string()))?;
-    let minted = runtime.block_on(async {
-        tokio::time::timeout(deadline, mint_async(order))
-            .await
-            .unwrap_or_else(|_| {
-                let seconds = deadline.as_secs();
-                let detail = format!("no answer in {seconds} s");
-                Err(failed(order, Cause::TimedOut, &detail))
-            })
-    });
+    let minted = runtime.block_on(mint_async(order, deadline));
     // A name look-up that hangs must not hold the process back.
     runtime.shutdown_background();
     minted.map_err(|error| error.with_identity(order.identity))
 }
 
-async fn mint_async(order: Order<'_>) -> Result<Token, AwsError> {
+async fn mint_async(order: Order<'_>, deadline: Duration) -> Result<Token, AwsError> {
     CaBundle::of_environment(&Environment::of_process())?;
+    let end = Instant::now() + deadline;
+    let credentials = aws::sdk_config_of(order.identity, order.registry.region(), Limits::MINT);
+    let config = match timeout_at(end, credentials).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => {
+            let error = AwsError::from_credentials(doing(order), &error);
+            return Err(name_check(order, error).await);
+        }
+        Err(_) => return Err(no_credentials_in_time(order, deadline)),
+    };
     let issued_at = Timestamp::now();
-    let answer = match order.registry.service() {
-        Service::Private => private(order).await,
-        Service::Public => public(order).await,
-    };
-    let answer = match answer {
-        Err(error) if error.cause() == Cause::Network => return Err(name_check(order, error).await),
-        answer => answer?,
-    };
-    read(order, answer, issued_at)
+    let answer = timeout_at(end, ask(order, &config))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!("no answer in {} s", whole_seconds(deadline));
+            Err(failed(order, Cause::TimedOut, &detail))
+        });
+    match answer {
+        Ok(answer) => read(order, answer, issued_at),
+        Err(error) => Err(name_check(order, error).await),
+    }
+}
+
+async fn ask(order: Order<'_>, config: &SdkConfig) -> Result<Answer, AwsError> {
+    match order.registry.service() {
+        Service::Private => private(order, config).await,
+        Service::Public => public(order, config).await,
+    }
+}
+
+/// Calls to AWS have limits of their own, far below the deadline, so it is the process that took so
+/// long where there is one.
+fn no_credentials_in_time(order: Order<'_>, deadline: Duration) -> AwsError {
+    let seconds = whole_seconds(deadline);
+    match (order.identity.base(), order.identity.profile()) {
+        (Base::Process { .. }, Some(profile)) => {
+            AwsError::slow_process(doing(order), profile, seconds)
+        }
+        _ => failed(
+            order,
+            Cause::TimedOut,
+            &format!("no credentials in {seconds} s"),
+        ),
+    }
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    (time + Duration::from_millis(500)).as_secs()
 }
 
 /// What AWS answered.
@@ -96,17 +136,13 @@ struct Answer {
     registry: Option<String>,
 }
 
-async fn private(order: Order<'_>) -> Result<Answer, AwsError> {
-    let config = aws::sdk_config_of(order.identity, order.registry.region(), Limits::MINT).await;
-    let mut builder = Builder::from(&config);
-    if order.endpoint.is_none() {
-        if order.registry.fips() {
-            builder.set_use_fips(Some(true));
-        }
-        if order.registry.dual_stack() {
-            builder.set_use_dual_stack(Some(true));
-        }
-    }
+async fn private(order: Order<'_>, config: &SdkConfig) -> Result<Answer, AwsError> {
+    // Our own table says where, and knows regions that the SDK does not. FIPS and dual-stack are in
+    // that name; the SDK refuses an endpoint together with either.
+    let builder = aws_sdk_ecr::config::Builder::from(config)
+        .endpoint_url(order.url())
+        .use_fips(false)
+        .use_dual_stack(false);
     let client = aws_sdk_ecr::Client::from_conf(builder.build());
     let output = client
         .get_authorization_token()
@@ -130,12 +166,11 @@ async fn private(order: Order<'_>) -> Result<Answer, AwsError> {
     ))
 }
 
-async fn public(order: Order<'_>) -> Result<Answer, AwsError> {
-    let config = aws::sdk_config_of(order.identity, order.registry.region(), Limits::MINT).await;
-    let mut builder = aws_sdk_ecrpublic::config::Builder::from(&config);
-    if order.endpoint.is_none() && order.registry.dual_stack() {
-        builder.set_use_dual_stack(Some(true));
-    }
+async fn public(order: Order<'_>, config: &SdkConfig) -> Result<Answer, AwsError> {
+    let builder = aws_sdk_ecrpublic::config::Builder::from(config)
+        .endpoint_url(order.url())
+        .use_fips(false)
+        .use_dual_stack(false);
     let client = aws_sdk_ecrpublic::Client::from_conf(builder.build());
     let output = client
         .get_authorization_token()
@@ -158,10 +193,17 @@ async fn public(order: Order<'_>) -> Result<Answer, AwsError> {
 fn read(order: Order<'_>, answer: Answer, issued_at: Timestamp) -> Result<Token, AwsError> {
     let no_token = || failed(order, Cause::Other, "AWS answered without a token");
     let password = password(&answer.token.ok_or_else(no_token)?).ok_or_else(no_token)?;
-    let expires_at = answer
+    let told = answer
         .expires_at
-        .and_then(|second| Timestamp::from_second(second).ok())
-        .or_else(|| expiry_of_password(password.expose()))
+        .and_then(|second| Timestamp::from_second(second).ok());
+    let inside = expiry_of_password(password.expose());
+    let earlier = inside.filter(|inside| {
+        // One that is over already is no expiry as we know it.
+        *inside > issued_at && told.is_some_and(|told| *inside < told)
+    });
+    let expires_at = earlier
+        .or(told)
+        .or(inside)
         .or_else(|| issued_at.checked_add(UNDATED_LIFE).ok())
         .ok_or_else(no_token)?;
     let account = answer
@@ -187,6 +229,9 @@ fn password(token: &str) -> Option<Secret> {
 /// A name that does not resolve, where others of AWS do, is the name of a region that does not
 /// exist.
 async fn name_check(order: Order<'_>, error: AwsError) -> AwsError {
+    if error.cause() != Cause::Network {
+        return error;
+    }
     let text = error.to_string();
     let of_name = ["lookup", "dns", "resolve"]
         .iter()

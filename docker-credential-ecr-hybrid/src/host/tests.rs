@@ -286,3 +286,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_registry_may_be_asked_at_another_form_of_its_endpoint() {
+    let rows = [
+        (
+            "us-west-2.amazonaws.com",
+            PLAIN,
+            "api.ecr.us-west-2.amazonaws.com",
+        ),
+        (
+            "us-west-2.amazonaws.com",
+            FIPS,
+            "api.ecr-fips.us-west-2.amazonaws.com",
+        ),
+        ("us-west-2.amazonaws.com", DUAL, "ecr.us-west-2.api.aws"),
+        (
+            "us-west-2.amazonaws.com",
+            FIPS_DUAL,
+            "ecr-fips.us-west-2.api.aws",
+        ),
+        ("us-west-2.on.aws", PLAIN, "ecr.us-west-2.api.aws"),
+        (
+            "eusc-fr-east-1.amazonaws.eu",
+            DUAL,
+            "ecr.eusc-fr-east-1.api.amazonwebservices.eu",
+        ),
+        (
+            "us-iso-east-1.c2s.ic.gov",
+            DUAL,
+            "api.ecr.us-iso-east-1.c2s.ic.gov",
+        ),
+    ];
+    for (rest, (fips, dual_stack), api) in rows {
+        let host = format!("123456789012.dkr.ecr.{rest}");
+        let registry = Registry::parse(&host).unwrap().in_form(fips, dual_stack);
+        assert_eq!((registry.api_host(), registry.host()), (api, host.as_str()));
+    }
+    let public = Registry::parse("public.ecr.aws").unwrap();
+    assert_eq!(public.in_form(true, false), public);
+    let dual = public.in_form(false, true);
+    assert_eq!(dual.api_host(), "ecr-public.us-east-1.api.aws");
+    assert_eq!(dual.host(), "public.ecr.aws");
+}

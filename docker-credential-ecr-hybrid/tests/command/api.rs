@@ -17,12 +17,23 @@ use crate::HOST;
 pub(crate) enum Manner {
     /// Gives a token that lives this long; a negative life is a token from the past.
     Token(SignedDuration),
+    /// Gives one of twelve hours, and says when it expires in some places only.
+    Dated(Dates),
     /// Gives one too, but takes its time.
     Slowly(Duration),
     /// Refuses with an error code and a message.
     Refuse(&'static str, &'static str),
     /// Says nothing for a long time.
     Silence,
+}
+
+/// Where a token says when it expires, and how long it lives by that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Dates {
+    /// In the answer (`expiresAt`).
+    pub(crate) answer: Option<SignedDuration>,
+    /// In the password itself (`expiration`).
+    pub(crate) password: Option<SignedDuration>,
 }
 
 /// The API. It ends with the test.
@@ -127,6 +138,7 @@ fn answer(stream: &TcpStream, state: &State) {
     let twelve_hours = SignedDuration::from_hours(12);
     let (status, body) = match manner {
         Manner::Token(life) => (200, token(call, life)),
+        Manner::Dated(dates) => (200, dated(dates)),
         Manner::Slowly(time) => {
             thread::sleep(time);
             (200, token(call, twelve_hours))
@@ -156,6 +168,20 @@ fn reply(mut stream: &TcpStream, status: u16, kind: &str, body: &str) {
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
+}
+
+fn dated(dates: Dates) -> String {
+    let end = |life: SignedDuration| (Timestamp::now() + life).as_second();
+    let password = dates.password.map_or("undated".to_owned(), |life| {
+        STANDARD.encode(format!(r#"{{"payload":"p","expiration":{}}}"#, end(life)))
+    });
+    let expires = dates.answer.map_or(String::new(), |life| {
+        format!(r#","expiresAt":{}"#, end(life))
+    });
+    let token = STANDARD.encode(format!("AWS:{password}"));
+    format!(
+        r#"{{"authorizationData":[{{"authorizationToken":"{token}"{expires},"proxyEndpoint":"https://{HOST}"}}]}}"#
+    )
 }
 
 fn token(call: usize, life: SignedDuration) -> String {

@@ -3,6 +3,9 @@
 
 mod api;
 mod configure;
+#[cfg(unix)]
+mod credential_process;
+mod endpoints;
 mod failures;
 mod hits;
 mod home;

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::HOST;
-use crate::api::{Api, Manner, password};
+use crate::api::{Api, Dates, Manner, password};
 use crate::home::Home;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -60,6 +60,34 @@ fn a_token_that_is_born_dead_is_an_error_and_not_kept() {
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stdout.contains("expired at"), "{}", outcome.stdout);
     assert!(home.files_with("password-").is_empty());
+}
+
+#[test]
+fn a_token_is_trusted_for_as_long_as_all_that_it_says_of_itself_allows() {
+    let hours = |count| Some(HOUR * count);
+    // What the answer says, what the password says, and what is believed.
+    let rows = [
+        (hours(12), None, 12),
+        (None, hours(7), 7),
+        (None, None, 1),
+        (hours(100_000), hours(12), 12),
+        (hours(6), hours(12), 6),
+        // Over before it began: not the expiry it seems to be.
+        (hours(12), hours(-3), 12),
+    ];
+    for (answer, password, expected) in rows {
+        let api = Api::start(Manner::Dated(Dates { answer, password }));
+        let home = Home::of(&api);
+        assert!(!home.get(HOST).password().is_empty());
+        let files = home.files();
+        let kept = files
+            .iter()
+            .find_map(|(_, bytes)| serde_json::from_slice::<serde_json::Value>(bytes).ok())
+            .unwrap();
+        let life = kept["expires_at"].as_i64().unwrap() - kept["issued_at"].as_i64().unwrap();
+        let off = life - HOUR.as_secs() * expected;
+        assert!(off.abs() < 60, "{answer:?} {password:?}: {life} s");
+    }
 }
 
 #[test]
