@@ -20,13 +20,14 @@ pub enum Verdict {
 
 /// Judges a workload by its own status alone.
 pub fn verdict(state: &WorkloadState) -> Verdict {
-    if state.strategy == Strategy::OnDelete {
-        return Verdict::Failed(FailureCause::OnDelete);
-    }
     if !state.is_observed() {
         return waiting("the controller has not seen the change yet");
     }
     let counts = state.counts;
+    // Nobody replaces an old pod. One that is missing is made, and of the current revision.
+    if state.strategy == Strategy::OnDelete && counts.total > counts.updated {
+        return Verdict::Failed(FailureCause::OnDelete);
+    }
     match state.workload.kind {
         WorkloadKind::Deployment => {
             if let Some(progressing) = state.condition("Progressing")
@@ -211,10 +212,49 @@ mod tests {
             Verdict::Waiting("1 of 2 pods are ready".into())
         );
         assert_eq!(daemon(2, 2, "RollingUpdate"), Verdict::Complete);
+        // Old pods stay as they are; where there are none, the strategy does not matter.
         assert_eq!(
-            daemon(2, 2, "OnDelete"),
+            daemon(1, 2, "OnDelete"),
             Verdict::Failed(FailureCause::OnDelete)
         );
+        assert_eq!(
+            daemon(2, 1, "OnDelete"),
+            Verdict::Waiting("1 of 2 pods are ready".into())
+        );
+        assert_eq!(daemon(2, 2, "OnDelete"), Verdict::Complete);
+    }
+
+    #[test]
+    fn a_stateful_set_whose_pods_somebody_deletes_fails_as_long_as_old_ones_are_there() {
+        let set = |observed: i64, total: i32, updated: i32, ready: i32| {
+            let object: StatefulSet = serde_json::from_value(json!({
+                "metadata": { "name": "db", "generation": 2 },
+                "spec": { "replicas": 3, "serviceName": "db", "selector": {}, "template": {},
+                    "updateStrategy": { "type": "OnDelete" } },
+                "status": { "observedGeneration": observed, "replicas": total,
+                    "readyReplicas": ready, "updatedReplicas": updated },
+            }))
+            .unwrap();
+            verdict(&object.into())
+        };
+        let table = [
+            // The numbers are those of the template before.
+            (
+                set(1, 3, 3, 3),
+                Verdict::Waiting("the controller has not seen the change yet".into()),
+            ),
+            (set(2, 3, 0, 3), Verdict::Failed(FailureCause::OnDelete)),
+            (set(2, 3, 2, 3), Verdict::Failed(FailureCause::OnDelete)),
+            // The last old one was deleted, and its successor is not made yet.
+            (
+                set(2, 2, 2, 2),
+                Verdict::Waiting("2 of 3 pods are ready".into()),
+            ),
+            (set(2, 3, 3, 3), Verdict::Complete),
+        ];
+        for (found, expected) in table {
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
