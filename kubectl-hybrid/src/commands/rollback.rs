@@ -93,14 +93,8 @@ pub(super) async fn run(session: &Session<'_>, flags: &Rollback) -> Result<Exit,
         })
         .collect();
     session.ui.data(&choices, || text(&choices));
-    if let (false, Some(choice)) = (session.ui.is_json(), choices.first()) {
-        let older = choice.candidates.iter().find(|it| !it.current);
-        let example = older.and_then(|it| it.revision);
-        session.ui.hint(format!(
-            "go back with `kubectl hybrid rollback {} --to {}`",
-            choice.service,
-            example.map_or_else(|| "DIGEST".to_owned(), |number| number.to_string())
-        ));
+    if let (false, Some(hint)) = (session.ui.is_json(), hint(&choices)) {
+        session.ui.hint(hint);
     }
     Ok(Exit::Ok)
 }
@@ -265,6 +259,17 @@ impl Going<'_> {
         regcred::say(self.session, &reports);
         Ok(reports)
     }
+}
+
+/// How the first service that can goes back.
+fn hint(choices: &[Choices]) -> Option<String> {
+    choices.iter().find_map(|choice| {
+        let to = candidate::newest_older(&choice.candidates)?;
+        Some(format!(
+            "go back with `kubectl hybrid rollback {} --to {to}`",
+            choice.service
+        ))
+    })
 }
 
 fn text(choices: &[Choices]) -> String {

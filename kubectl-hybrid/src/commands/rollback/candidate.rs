@@ -255,6 +255,16 @@ impl Wanted {
     }
 }
 
+/// The newest image before the current one that can be had. A restart makes a revision of the same
+/// image: that leads nowhere.
+pub(super) fn newest_older(candidates: &[Candidate]) -> Option<&Candidate> {
+    let now = candidates.iter().find(|it| it.current);
+    let runs = |image: &str| now.is_some_and(|now| now.image == image);
+    candidates
+        .iter()
+        .find(|it| !it.current && it.in_registry == Some(true) && !runs(&it.image))
+}
+
 fn still_there(candidates: &[Candidate]) -> String {
     let there: Vec<String> = candidates
         .iter()
@@ -332,6 +342,35 @@ mod tests {
         for (text, expected) in table {
             let found = Wanted::parse(text, &candidates).map_err(|error| error.to_string());
             assert_eq!(found, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_newest_older_image_that_the_registry_still_has_is_suggested() {
+        let of = |number, digest, in_registry, current| Candidate {
+            current,
+            in_registry,
+            ..candidate(number, digest)
+        };
+        let now = of(12, "aa", Some(true), true);
+        let same = of(11, "aa", Some(true), false);
+        let gone = of(10, "bb", Some(false), false);
+        let unknown = of(9, "cc", None, false);
+        let (there, older) = (
+            of(8, "dd", Some(true), false),
+            of(7, "ee", Some(true), false),
+        );
+        let table = [
+            (vec![&now, &same, &gone, &unknown, &there, &older], Some(8)),
+            (vec![&now, &older], Some(7)),
+            (vec![&now, &same, &gone, &unknown], None),
+            (vec![&now], None),
+            (vec![], None),
+        ];
+        for (candidates, expected) in table {
+            let candidates: Vec<Candidate> = candidates.into_iter().cloned().collect();
+            let found = newest_older(&candidates).and_then(|it| it.revision);
+            assert_eq!(found, expected, "{candidates:?}");
         }
     }
 
