@@ -4,6 +4,7 @@
 //! what is done.
 
 mod apply;
+mod moving_tag;
 mod plan;
 mod together;
 
@@ -54,6 +55,11 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
     let (read, cluster) = (read?, cluster?);
     let project = session.project(&read, &flags.services)?;
     let admitted = guard(&cluster, &project)?;
+    if flags.strategy == Strategy::Restart {
+        for service in &project.services {
+            moving_tag::image(&project, service)?;
+        }
+    }
     session.ui.step(
         "contract",
         format!(

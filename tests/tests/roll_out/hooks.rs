@@ -128,3 +128,19 @@ fn a_hook_that_fails_at_the_end_does_not_hide_what_was_done() {
     );
     assert_web_shows(&page);
 }
+
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_restart_is_refused_where_the_node_keeps_the_image_that_it_has_of_the_tag() {
+    let project = Project::deployed();
+    project.change_web();
+    let before = (image_of("web"), in_the_registry("web"));
+    let sentence = project
+        .hybrid(&["deploy", "web", "--strategy=restart"])
+        .fails(2);
+    assert!(
+        sentence.contains("with `imagePullPolicy: IfNotPresent` a node"),
+        "{sentence}"
+    );
+    assert_eq!((image_of("web"), in_the_registry("web")), before);
+}

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::moving_tag;
 use super::plan::{Plan, ServicePlan, pins_of};
 use super::together::{Stop, Together};
 use crate::cli::{Deploy, Strategy};
@@ -350,7 +351,7 @@ impl Shop<'_> {
         let change_cause = format!("kubectl hybrid deploy {}", planned.image);
         let image = match self.flags.strategy {
             Strategy::Digest => planned.image.reference.pinned(digest).to_string(),
-            Strategy::Restart => format!("{}:{}", service.repository_url, self.project.workspace),
+            Strategy::Restart => moving_tag::image(self.project, service)?,
         };
         let pins = pins_of(&planned.containers, &image);
         let pinned = workload::pin(self.cluster, &service.workload, &pins, &change_cause)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::moving_tag;
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::rollout::{Verdict, verdict};
@@ -109,6 +110,9 @@ pub(super) async fn make(
             &service.repository_url,
             &service.claimed,
         );
+        if flags.strategy == Strategy::Restart {
+            moving_tag::check_pulled(&containers, &state)?;
+        }
         services.push(ServicePlan {
             rolls: rolls(flags, &containers, &image, &state)?,
             containers,
