@@ -257,7 +257,8 @@ pub struct Deploy {
     /// Show the plan and change nothing
     #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
-    /// Deploy what the workspace's tag names, without a build
+    /// Deploy what the workspace's tag names, without a build; where tags do not move, what was
+    /// built of the sources as they are
     #[arg(long, env = "HYBRID_NO_BUILD", value_parser = BoolishValueParser::new())]
     pub no_build: bool,
     /// Deploy this image of a service, built already: of its repository, or of Docker (can be

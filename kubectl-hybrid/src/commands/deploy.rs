@@ -55,11 +55,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
     let (read, cluster) = (read?, cluster?);
     let project = session.project(&read, &flags.services)?;
     let admitted = guard(&cluster, &project)?;
-    if flags.strategy == Strategy::Restart {
-        for service in &project.services {
-            moving_tag::image(&project, service)?;
-        }
-    }
+    moving_tag::check(flags.strategy, &project)?;
     session.ui.step(
         "contract",
         format!(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -14,8 +15,9 @@ use crate::cluster::workload::{self, WorkloadState};
 use crate::diagnosis::{Known, LockFacts};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::project::contract::TagMutability;
 use crate::project::{Project, Service};
-use crate::registry::{Digest, ImageDetail, ImageReference, Registry, Tag};
+use crate::registry::{Digest, ImageDetail, ImageReference, Registry, RegistryError, Tag};
 use crate::terraform::access::load_aws;
 use crate::terraform::contract::Provenance;
 use crate::ui::table;
@@ -84,7 +86,8 @@ struct ServiceStatus {
     change_cause: Option<String>,
 }
 
-/// Whether the workload runs what the registry has under the workspace's tag.
+/// Whether the workload runs what the registry has under the workspace's tag. Where tags do not
+/// move, the workspace has none: then, whether the registry has what runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Match {
@@ -92,7 +95,7 @@ enum Match {
     Same,
     /// The tag names another image.
     Differs,
-    /// The registry has no image under the tag.
+    /// The registry has no such image.
     NoImage,
     /// The registry did not answer, or the workload asks for an image without a digest.
     Unknown,
@@ -130,19 +133,25 @@ pub(super) async fn run(session: &Session<'_>, services: &[String]) -> Result<Ex
             namespace: project.namespace.clone(),
             name: project.pull_secret.clone(),
         };
-        let (secret, workloads, tagged) = tokio::join!(
+        let (secret, workloads, (registry, tagged)) = tokio::join!(
             pull_secret::read(&cluster, &secret),
             workload::read_all(
                 &cluster,
                 project.services.iter().map(|service| &service.workload)
             ),
-            tagged(&project),
+            async {
+                let sdk = load_aws(None, Some(project.region.clone())).await;
+                let registry = Registry::new(&sdk, &project.account, project.registry.host());
+                let tagged = tagged(&registry, &project).await;
+                (registry, tagged)
+            },
         );
-        Ok::<_, CommandError>((read, cluster, project, secret, workloads, tagged))
+        let workloads = workloads.map_err(|error| in_cluster(&error))?;
+        let found = found(&registry, &project, &workloads, tagged).await;
+        Ok::<_, CommandError>((read, cluster, project, secret, workloads, found))
     };
     let (known, locks) = tokio::join!(known, doctor::locks(session));
-    let (read, cluster, project, secret, workloads, tagged) = known?;
-    let workloads = workloads.map_err(|error| in_cluster(&error))?;
+    let (read, cluster, project, secret, workloads, found) = known?;
     let mut unknown = Vec::new();
     let secret = secret.unwrap_or_else(|error| {
         unknown.push(format!("the pull secret: {error}"));
@@ -157,13 +166,13 @@ pub(super) async fn run(session: &Session<'_>, services: &[String]) -> Result<Ex
         Known::NotAsked => None,
     };
     let mut shown = Vec::new();
-    for ((service, state), tagged) in project.services.iter().zip(workloads).zip(tagged) {
-        let tagged = tagged.unwrap_or_else(|reason| {
+    for ((service, state), found) in project.services.iter().zip(workloads).zip(found) {
+        let found = found.unwrap_or_else(|reason| {
             let reason = format!("the images of `{}`: {reason}", service.name);
             unknown.push(reason);
             None
         });
-        shown.push(service_status(service, state.as_ref(), tagged.as_ref()));
+        shown.push(service_status(service, state.as_ref(), found.as_ref()));
     }
     let status = Status {
         project: project.name.clone(),
@@ -191,40 +200,75 @@ pub(super) async fn run(session: &Session<'_>, services: &[String]) -> Result<Ex
     Ok(Exit::Ok)
 }
 
-/// What the registry has under the workspace's tag, for each service: one call each, all at once.
-async fn tagged(project: &Project) -> Vec<Result<Option<Option<ImageDetail>>, String>> {
-    let Some(tag) = Tag::from_name(&project.workspace) else {
-        return project.services.iter().map(|_| Ok(None)).collect();
-    };
-    let sdk = load_aws(None, Some(project.region.clone())).await;
-    let registry = Registry::new(&sdk, &project.account, project.registry.host());
-    let wanted: Vec<(String, Tag)> = project
+/// What the registry has: nothing that was looked for, no such image, or an image. Else why it did
+/// not tell.
+type Found = Result<Option<Option<ImageDetail>>, String>;
+
+fn told(answer: Result<Option<ImageDetail>, RegistryError>) -> Found {
+    answer.map(Some).map_err(|error| error.to_string())
+}
+
+/// What the registry has under the workspace's tag, for each service whose tags move: one call
+/// each, all at once.
+async fn tagged(registry: &Registry, project: &Project) -> Vec<Found> {
+    let tag = Tag::from_name(&project.workspace);
+    let asked = project
         .services
         .iter()
-        .map(|service| (service.repository.clone(), tag.clone()))
-        .collect();
-    registry
-        .describe_all(&wanted)
-        .await
-        .into_iter()
-        .map(|found| found.map(Some).map_err(|error| error.to_string()))
-        .collect()
+        .map(async |service| match (&tag, service.tag_mutability) {
+            (Some(tag), TagMutability::Mutable) => {
+                told(registry.describe(&service.repository, tag).await)
+            }
+            _ => Ok(None),
+        });
+    join_all(asked).await
+}
+
+/// The same for all services: where tags do not move, what runs is looked up itself.
+async fn found(
+    registry: &Registry,
+    project: &Project,
+    workloads: &[Option<WorkloadState>],
+    tagged: Vec<Found>,
+) -> Vec<Found> {
+    let all = project.services.iter().zip(workloads).zip(tagged);
+    let asked = all.map(async |((service, state), tagged)| {
+        let Some(image) = image_of(service, state.as_ref()) else {
+            return tagged;
+        };
+        let repository = format!("{}/{}", image.registry(), image.repository());
+        if service.tag_mutability == TagMutability::Mutable || repository != service.repository_url
+        {
+            return tagged;
+        }
+        match (image.digest(), image.tag()) {
+            (Some(digest), _) => told(registry.describe_digest(&service.repository, digest).await),
+            (None, Some(tag)) => told(registry.describe(&service.repository, tag).await),
+            (None, None) => tagged,
+        }
+    });
+    join_all(asked).await
+}
+
+/// The image that the workload asks for.
+fn image_of(service: &Service, state: Option<&WorkloadState>) -> Option<ImageReference> {
+    state?.container(&service.container)?.image.parse().ok()
 }
 
 fn service_status(
     service: &Service,
     state: Option<&WorkloadState>,
-    tagged: Option<&Option<ImageDetail>>,
+    found: Option<&Option<ImageDetail>>,
 ) -> ServiceStatus {
     let image = state
         .and_then(|state| state.container(&service.container))
         .map(|container| container.image.clone());
-    let reference: Option<ImageReference> = image.as_ref().and_then(|image| image.parse().ok());
+    let reference = image_of(service, state);
     let digest = reference.as_ref().and_then(|it| it.digest().cloned());
-    let matches = Match::of(digest.as_ref(), tagged);
+    let matches = Match::of(digest.as_ref(), found);
     let change_cause = state.and_then(|state| state.change_cause.clone());
     // A pinned image has lost its tag; the registry knows it, or who deployed it said so.
-    let tag = match (reference.as_ref().and_then(ImageReference::tag), tagged) {
+    let tag = match (reference.as_ref().and_then(ImageReference::tag), found) {
         (Some(tag), _) => Some(tag.clone()),
         (None, Some(Some(detail))) if matches == Match::Same => detail
             .tags
@@ -341,7 +385,12 @@ fn row(service: &ServiceStatus) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use serde_json::json;
+
     use super::*;
+    use crate::project::fake;
+    use crate::registry::fake::{HOST, registry};
 
     fn detail(digest: &Digest) -> ImageDetail {
         ImageDetail {
@@ -368,6 +417,59 @@ mod tests {
         for (running, tagged, expected) in table {
             assert_eq!(Match::of(running, tagged.as_ref()), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn where_tags_do_not_move_the_image_that_runs_is_looked_up() {
+        // An immutable repository that has image 1 under a tag of its content.
+        let there = format!("sha256:{}", "1".repeat(64));
+        let gone = format!("sha256:{}", "2".repeat(64));
+        let digest = there.clone();
+        let (registry, fake) = registry(move |_, body| {
+            let id = &body["imageIds"][0];
+            if id["imageDigest"] == digest.as_str() || id["imageTag"] == "src-1cfcb41b57ed" {
+                let detail = json!({ "imageDigest": digest, "imageTags": ["src-1cfcb41b57ed"] });
+                (200, json!({ "imageDetails": [detail] }))
+            } else {
+                (
+                    400,
+                    json!({ "__type": "ImageNotFoundException", "message": "gone" }),
+                )
+            }
+        });
+        let table = [
+            (
+                format!("{HOST}/shop/web@{there}"),
+                Match::Same,
+                Some("src-1cfcb41b57ed"),
+            ),
+            (format!("{HOST}/shop/web@{gone}"), Match::NoImage, None),
+            // As Terraform made it, before the first deploy.
+            (format!("{HOST}/shop/web:dev"), Match::NoImage, Some("dev")),
+            (
+                format!("registry.k8s.io/pause@{there}"),
+                Match::Unknown,
+                None,
+            ),
+        ];
+        for (image, expected, tag) in table {
+            let object: Deployment = serde_json::from_value(json!({
+                "metadata": { "name": "web" },
+                "spec": { "selector": {}, "template": { "spec": {
+                    "containers": [{ "name": "web", "image": image }] } } },
+            }))
+            .unwrap();
+            let project = fake::project("dev", fake::service(TagMutability::Immutable));
+            let workloads = [Some(object.into())];
+            let tagged = tagged(&registry, &project).await;
+            let found = found(&registry, &project, &workloads, tagged).await;
+            let found = found[0].as_ref().unwrap().as_ref();
+            let status = service_status(&project.services[0], workloads[0].as_ref(), found);
+            assert_eq!(status.registry, expected, "{image}");
+            assert_eq!(status.tag.as_ref().map(Tag::as_str), tag, "{image}");
+        }
+        // One call for each, and none for an image of elsewhere.
+        assert_eq!(fake.asked.lock().unwrap().len(), 3);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod contract;
+#[cfg(test)]
+pub(crate) mod fake;
 mod selection;
 
 pub use selection::{Build, Project, ProjectError, Service};

@@ -179,19 +179,6 @@ impl Registry {
         }
     }
 
-    /// Describes images in several repositories at once, by tag.
-    pub async fn describe_all(
-        &self,
-        wanted: &[(String, Tag)],
-    ) -> Vec<Result<Option<ImageDetail>, RegistryError>> {
-        join_all(
-            wanted
-                .iter()
-                .map(|(repository, tag)| self.describe(repository, tag)),
-        )
-        .await
-    }
-
     /// Describes a repository. `None` when it does not exist.
     pub async fn repository(&self, name: &str) -> Result<Option<RepositoryDetail>, RegistryError> {
         let asked = self

@@ -5,6 +5,8 @@
 
 pub mod client;
 pub mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod image;
 pub mod mutability;
 pub mod reference;

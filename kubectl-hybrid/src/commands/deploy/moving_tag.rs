@@ -1,6 +1,7 @@
 //! `--strategy restart`: pods get the image by the workspace's tag, which has to move, and which
 //! nodes have to pull again.
 
+use crate::cli::Strategy;
 use crate::cluster::workload::WorkloadState;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -10,6 +11,16 @@ use crate::registry::Tag;
 
 const BY_DIGEST: &str =
     "leave `--strategy restart` away (`--strategy digest`): pods then get the image by its digest";
+
+/// Refuses a strategy that needs a tag where there is none.
+pub(super) fn check(strategy: Strategy, project: &Project) -> Result<(), CommandError> {
+    if strategy == Strategy::Restart {
+        for service in &project.services {
+            image(project, service)?;
+        }
+    }
+    Ok(())
+}
 
 /// The image of a service under the workspace's tag.
 ///
@@ -64,49 +75,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::WorkloadRef;
-    use crate::project::contract::WorkloadKind;
-
-    fn project(workspace: &str, tag_mutability: TagMutability) -> Project {
-        let host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-        let service = Service {
-            name: "web".to_owned(),
-            repository: "shop/web".to_owned(),
-            repository_url: "r.example/shop/web".to_owned(),
-            tag_mutability,
-            workload: WorkloadRef {
-                kind: WorkloadKind::Deployment,
-                namespace: "shop".to_owned(),
-                name: "web".to_owned(),
-            },
-            container: "web".to_owned(),
-            claimed: Vec::new(),
-            port: None,
-            build: None,
-        };
-        Project {
-            name: "shop".to_owned(),
-            workspace: workspace.to_owned(),
-            environment: "dev".to_owned(),
-            registry: ecr_hybrid::host::Registry::parse(host).unwrap(),
-            account: "123456789012".to_owned(),
-            region: "eu-central-1".to_owned(),
-            pull_role_arn: None,
-            namespace: "shop".to_owned(),
-            pull_secret: "regcred".to_owned(),
-            service_account: "default".to_owned(),
-            contexts: Vec::new(),
-            services: vec![service],
-        }
-    }
+    use crate::project::fake;
+    use crate::registry::fake::HOST;
 
     #[test]
     fn only_a_repository_whose_tags_move_has_an_image_for_the_workspace() {
         let (mutable, immutable) = (TagMutability::Mutable, TagMutability::Immutable);
         let table = [
-            ("dev", mutable, Ok("r.example/shop/web:dev")),
+            ("dev", mutable, Ok("shop/web:dev")),
             // The tag that is moved, not the name that it is made from.
-            ("dev/ada", mutable, Ok("r.example/shop/web:dev-ada")),
+            ("dev/ada", mutable, Ok("shop/web:dev-ada")),
             ("..", mutable, Err("workspace `..` cannot be a tag")),
             (
                 "dev",
@@ -117,9 +95,11 @@ mod tests {
             ),
         ];
         for (workspace, tag_mutability, expected) in table {
-            let project = project(workspace, tag_mutability);
+            let project = fake::project(workspace, fake::service(tag_mutability));
+            assert!(check(Strategy::Digest, &project).is_ok());
+            assert_eq!(check(Strategy::Restart, &project).is_ok(), expected.is_ok());
             match (image(&project, &project.services[0]), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Ok(found), Ok(expected)) => assert_eq!(found, format!("{HOST}/{expected}")),
                 (Err(error), Err(expected)) => {
                     assert_eq!(error.to_string(), expected);
                     assert_eq!(error.exit(), Exit::Usage);

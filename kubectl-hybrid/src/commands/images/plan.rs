@@ -28,7 +28,7 @@ pub(in crate::commands) struct ImagePlan {
     #[serde(rename = "image")]
     pub(in crate::commands) reference: ImageReference,
     /// What it is built for, when it is built here.
-    platform: Option<Platform>,
+    pub(in crate::commands) platform: Option<Platform>,
     /// Whether it is built.
     pub(in crate::commands) builds: bool,
     /// Whether it is pushed.
@@ -84,7 +84,8 @@ pub(in crate::commands) struct ImageRequest<'a> {
     pub(in crate::commands) nodes: &'a Nodes,
     /// Images that were chosen by hand.
     pub(in crate::commands) images: &'a [ServiceImage],
-    /// Whether sources are built at all. Else the workspace's tag says what is deployed.
+    /// Whether sources are built at all. Else the workspace's tag says what is deployed, and where
+    /// tags do not move, that of the sources.
     pub(in crate::commands) builds: bool,
 }
 
@@ -93,6 +94,8 @@ enum Wanted {
     Sources(Box<BuildPlan>),
     /// What the workspace's tag names.
     Moving(Tag),
+    /// What was made of the sources as they are.
+    MadeBefore(Tag),
     /// A tag or digest of the service's repository.
     Registry(ImageReference),
     /// An image in the engine, and the tag that it gets.
@@ -104,7 +107,7 @@ impl Wanted {
     fn tag(&self) -> Option<&Tag> {
         match self {
             Self::Sources(build) => Some(build.content.tag()),
-            Self::Moving(tag) | Self::Engine(_, tag) => Some(tag),
+            Self::Moving(tag) | Self::MadeBefore(tag) | Self::Engine(_, tag) => Some(tag),
             Self::Registry(reference) => reference.tag(),
         }
     }
@@ -158,6 +161,11 @@ async fn wanted(
     if request.builds {
         return Ok(Wanted::Sources(Box::new(sources(request, service).await?)));
     }
+    if service.tag_mutability == TagMutability::Immutable {
+        let build = sources(request, service).await;
+        let build = build.map_err(|error| error.hint(by_hand(service)))?;
+        return Ok(Wanted::MadeBefore(build.content.tag().clone()));
+    }
     let workspace = &request.project.workspace;
     match moving {
         Some(tag) => Ok(Wanted::Moving(tag.clone())),
@@ -166,6 +174,14 @@ async fn wanted(
             format!("workspace `{workspace}` cannot be a tag"),
         )),
     }
+}
+
+/// How to deploy without a build where no tag says what the workspace runs.
+fn by_hand(service: &Service) -> String {
+    format!(
+        "name an image that is in the registry: `--image {}={}:TAG`, or `…@DIGEST`",
+        service.name, service.repository_url
+    )
 }
 
 async fn chosen_by_hand(
@@ -342,6 +358,18 @@ async fn settle(
             )
             .hint("deploy without --no-build once"));
         }
+        Wanted::MadeBefore(tag) => {
+            return Err(CommandError::new(
+                Exit::BuildOrPush,
+                format!(
+                    "repository `{}` has no image of the sources as they are (`{tag}`), and its \
+                     tags do not move, so none says what the workspace runs",
+                    service.repository
+                ),
+            )
+            .hint("deploy without --no-build")
+            .hint(by_hand(service)));
+        }
         Wanted::Registry(reference) => {
             return Err(CommandError::new(
                 Exit::BuildOrPush,
@@ -399,3 +427,6 @@ pub(in crate::commands) fn registry_error(error: &RegistryError) -> CommandError
     };
     CommandError::from_error(exit, error).maybe_hint(error.hint())
 }
+
+#[cfg(test)]
+mod tests;

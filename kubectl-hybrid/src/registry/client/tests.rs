@@ -1,75 +1,10 @@
 //! The client before canned answers: what it asks, and what it makes of what ECR says.
 
-use std::sync::{Arc, Mutex};
-
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use ecr_hybrid::aws_error::Cause;
 use serde_json::{Value, json};
 
 use super::*;
-
-const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-
-type Answer = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
-
-/// Answers each action by a function, and remembers what was asked.
-#[derive(Clone)]
-struct Fake {
-    answer: Arc<Answer>,
-    asked: Arc<Mutex<Vec<(String, Value)>>>,
-}
-
-impl std::fmt::Debug for Fake {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fake")
-    }
-}
-
-impl HttpConnector for Fake {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let action = target.rsplit('.').next().unwrap().to_owned();
-        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let (status, answer) = (self.answer)(&action, &body);
-        self.asked.lock().unwrap().push((action, body));
-        let response = HttpResponse::new(status.try_into().unwrap(), answer.to_string().into());
-        HttpConnectorFuture::ready(Ok(response))
-    }
-}
-
-impl HttpClient for Fake {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-fn registry(
-    answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
-) -> (Registry, Fake) {
-    let fake = Fake {
-        answer: Arc::new(answer),
-        asked: Arc::default(),
-    };
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-        .http_client(fake.clone())
-        .retry_config(aws_config::retry::RetryConfig::disabled())
-        .build();
-    (Registry::new(&config, "123456789012", HOST), fake)
-}
+use crate::registry::fake::{Fake, HOST, registry};
 
 fn fault(code: &str, message: &str) -> (u16, Value) {
     (400, json!({"__type": code, "message": message}))
@@ -167,13 +102,9 @@ async fn a_tag_that_does_not_exist_has_no_description_and_one_that_does_has_a_da
         });
         (200, json!({"imageDetails": [detail]}))
     });
-    let wanted = [
-        ("web".to_owned(), tags(&["gone"]).remove(0)),
-        ("web".to_owned(), tags(&["abc"]).remove(0)),
-    ];
-    let answers = registry.describe_all(&wanted).await;
-    assert_eq!(answers[0].as_ref().unwrap(), &None);
-    let detail = answers[1].as_ref().unwrap().as_ref().unwrap();
+    let wanted = tags(&["gone", "abc"]);
+    assert_eq!(registry.describe("web", &wanted[0]).await.unwrap(), None);
+    let detail = registry.describe("web", &wanted[1]).await.unwrap().unwrap();
     assert_eq!(detail.digest, digest('a'));
     assert_eq!(detail.tags, tags(&["abc", "dev"]));
     assert_eq!(
