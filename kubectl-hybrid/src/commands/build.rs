@@ -1,5 +1,7 @@
 //! `kubectl hybrid build`: images alone, without a roll-out.
 
+mod extra;
+
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -10,9 +12,10 @@ use super::hooks::{self, Moment};
 use super::images::{self, ImagePlan, ImageRequest, Nodes, Workshop};
 use super::session::Session;
 use crate::cli::Build;
+use crate::docker::Platform;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::registry::{Digest, Registry};
+use crate::registry::{Digest, ImageReference, Registry};
 use crate::terraform::access::load_aws;
 
 /// What `-o json` shows.
@@ -22,8 +25,36 @@ struct Report<'a> {
     workspace: &'a str,
     environment: &'a str,
     dry_run: bool,
-    plan: &'a [ImagePlan],
+    plan: Vec<Planned<'a>>,
     services: Vec<ServiceReport>,
+}
+
+/// What is done with a service. No tag moves: that is part of a deploy.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned<'a> {
+    name: &'a str,
+    /// The image under its tag.
+    image: &'a ImageReference,
+    /// What it is built for, when it is built.
+    platform: Option<&'a Platform>,
+    builds: bool,
+    pushes: bool,
+    /// The digest, when the registry has the image already.
+    digest: Option<&'a Digest>,
+}
+
+impl<'a> Planned<'a> {
+    fn of(image: &'a ImagePlan, push: bool) -> Self {
+        Self {
+            name: &image.name,
+            image: &image.reference,
+            platform: image.platform.as_ref(),
+            builds: image.builds,
+            pushes: image.pushes && push,
+            digest: image.digest.as_ref(),
+        }
+    }
 }
 
 /// What became of a service.
@@ -45,6 +76,9 @@ struct ServiceReport {
 
 /// `kubectl hybrid build [SERVICE…]`.
 pub(super) async fn run(session: &Session<'_>, flags: &Build) -> Result<Exit, CommandError> {
+    if flags.push {
+        extra::check_pushed(&flags.extra)?;
+    }
     let (read, cluster) = tokio::join!(session.contract(), session.cluster());
     let project = session.project(&read?, &flags.services)?;
     let workshop = Workshop::new(session, &project, flags.jobs.get());
@@ -97,7 +131,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Build) -> Result<Exit, Co
             workspace: &project.workspace,
             environment: &project.environment,
             dry_run: flags.dry_run,
-            plan: &plan,
+            plan: plan.iter().map(|it| Planned::of(it, flags.push)).collect(),
             services,
         };
         session.ui.data(&report, String::new);
