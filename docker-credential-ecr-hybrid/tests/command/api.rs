@@ -46,6 +46,7 @@ struct State {
     manner: Mutex<Manner>,
     calls: Mutex<usize>,
     called: Condvar,
+    signer: Mutex<String>,
 }
 
 impl Api {
@@ -56,6 +57,7 @@ impl Api {
             manner: Mutex::new(manner),
             calls: Mutex::new(0),
             called: Condvar::new(),
+            signer: Mutex::default(),
         });
         let shared = state.clone();
         thread::spawn(move || {
@@ -84,6 +86,11 @@ impl Api {
         *self.state.calls.lock().unwrap()
     }
 
+    /// The id of the key that signed the last call for a token.
+    pub(crate) fn signer(&self) -> String {
+        self.state.signer.lock().unwrap().clone()
+    }
+
     /// Waits until this many calls were made.
     pub(crate) fn wait_for_calls(&self, count: usize) {
         let calls = self.state.calls.lock().unwrap();
@@ -106,12 +113,20 @@ fn answer(stream: &TcpStream, state: &State) {
     let mut reader = BufReader::new(stream);
     let mut length = 0;
     let mut wanted = false;
+    let mut of_public = false;
+    let mut signer = None;
+    let mut path = None;
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
+        path = path.or_else(|| line.split(' ').nth(1).map(str::to_owned));
+        if let Some((_, credential)) = line.split_once("Credential=") {
+            signer = credential.split('/').next().map(str::to_owned);
+        }
         let line = line.trim().to_ascii_lowercase();
+        of_public |= line.contains("spencerfrontendservice");
         if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
@@ -126,12 +141,28 @@ fn answer(stream: &TcpStream, state: &State) {
         reply(stream, 200, "text/xml", ROLE);
         return;
     }
+    if body.starts_with(b"Action=AssumeRoleWithWebIdentity&") {
+        let role = ROLE.replace("AssumeRole", "AssumeRoleWithWebIdentity");
+        reply(
+            stream,
+            200,
+            "text/xml",
+            &role.replace("ASIAEXAMPLE", "ASIAWEB"),
+        );
+        return;
+    }
+    if let Some(answer) = metadata(&path.unwrap_or_default()) {
+        let kind = "text/plain\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600";
+        reply(stream, 200, kind, &answer);
+        return;
+    }
     assert!(wanted, "only tokens and roles are asked for");
     // Before the call is counted: whoever waits for it may then change the manner.
     let manner = state.manner.lock().unwrap().clone();
     let call = {
         let mut calls = state.calls.lock().unwrap();
         *calls += 1;
+        *state.signer.lock().unwrap() = signer.unwrap_or_default();
         state.called.notify_all();
         *calls
     };
@@ -152,7 +183,33 @@ fn answer(stream: &TcpStream, state: &State) {
             return;
         }
     };
+    let body = if of_public {
+        body.replace(['[', ']'], "")
+    } else {
+        body
+    };
     reply(stream, status, "application/x-amz-json-1.1", &body);
+}
+
+/// What the metadata service of an instance or of a container answers at a path.
+fn metadata(path: &str) -> Option<String> {
+    let credentials = |id: &str| {
+        format!(
+            r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-01-01T00:00:00Z","AccessKeyId":"{id}","SecretAccessKey":"s","Token":"t","Expiration":"2100-01-01T00:00:00Z"}}"#
+        )
+    };
+    match path {
+        "/latest/api/token" => Some("t".to_owned()),
+        "/container" => Some(credentials("ASIACONTAINER")),
+        _ => {
+            let rest = path.strip_prefix("/latest/meta-data/iam/security-credentials")?;
+            let name = rest.trim_start_matches("-extended").trim_matches('/');
+            Some(match name {
+                "" => "role".to_owned(),
+                _ => credentials("ASIAINSTANCE"),
+            })
+        }
+    }
 }
 
 /// What STS answers to whoever assumes a role.

@@ -37,6 +37,7 @@ fn a_process_may_take_longer_than_a_call_and_is_started_once() {
     // Longer than one attempt of a call, and than the SDK's own patience with credentials.
     let home = home(&api, 6);
     assert_eq!(home.get(HOST).password(), password(1));
+    assert_eq!(api.signer(), "AKIDPROCESS");
     assert_eq!(starts(&home), 1);
 }
 

@@ -17,6 +17,7 @@ mod renewal;
 #[cfg(target_os = "linux")]
 mod secret_service;
 mod single_flight;
+mod sources;
 mod stores;
 mod streams;
 
