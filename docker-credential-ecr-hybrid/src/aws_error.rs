@@ -8,13 +8,15 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::config::http::HttpResponse;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use serde::{Deserialize, Serialize};
 
 use crate::ca_bundle::CaBundleError;
 use crate::identity::{Base, Identity, Source};
 use renewal::{profile_flag, renewal};
 
 /// What kind of failure it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The SSO or login session is over: a person has to log in again.
     SsoExpired,
@@ -88,6 +90,15 @@ struct Explained {
     is_guess: bool,
 }
 
+/// A failure without what was being done and by whom.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    cause: Cause,
+    code: Option<String>,
+    detail: String,
+    is_slow_process: bool,
+}
+
 impl AwsError {
     /// An error that is known without asking AWS.
     ///
@@ -127,6 +138,24 @@ impl AwsError {
         }
         explained.0.is_before_call = true;
         explained
+    }
+
+    /// A failure that another process had, told of what this one was doing.
+    pub(crate) fn retold(doing: impl Into<String>, failure: &Failure) -> Self {
+        let mut error = Self::new(failure.cause, doing, failure.detail.as_str());
+        error.0.code.clone_from(&failure.code);
+        error.0.is_slow_process = failure.is_slow_process;
+        error
+    }
+
+    /// What another process needs to tell the same failure in its own words.
+    pub(crate) fn failure(&self) -> Failure {
+        Failure {
+            cause: self.0.cause,
+            code: self.0.code.clone(),
+            detail: self.0.detail.clone(),
+            is_slow_process: self.0.is_slow_process,
+        }
     }
 
     /// Explains an SDK error of any service. `doing` completes "Cannot …".

@@ -16,11 +16,12 @@ use crate::endpoint;
 use crate::envelope::Envelope;
 use crate::environment::Environment;
 use crate::error::TokenError;
-use crate::failure_note;
 use crate::host::Registry;
+use crate::identity::Base;
 use crate::key::Key;
 use crate::known_accounts::KnownAccounts;
 use crate::lock::{Asked, Lock};
+use crate::lock_note::LockNote;
 use crate::log::Log;
 use crate::mint::{self, Order};
 use crate::settings::{Settings, SettingsError};
@@ -32,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long one `get` may take in all, unless `HYBRID_TIMEOUT` says otherwise.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a renewal may take while the kept token would do as well.
+const RENEWAL: Duration = Duration::from_secs(3);
 
 /// The most hosts that are remembered beside one token, newest first.
 const MOST_HOSTS: usize = 32;
@@ -55,6 +59,16 @@ pub struct Plan {
     pub asked: Registry,
     /// The configured endpoint, which then goes before the registry's own.
     pub endpoint: Option<String>,
+}
+
+impl Plan {
+    fn order(&self) -> Order<'_> {
+        Order {
+            identity: &self.choice.identity,
+            registry: &self.asked,
+            endpoint: self.endpoint.as_deref(),
+        }
+    }
 }
 
 impl TokenSource {
@@ -245,6 +259,8 @@ impl TokenSource {
             }
             // Someone is renewing already, and what is kept still serves.
             Asked::Taken(_) if let Some(envelope) = kept => return Ok(envelope.token.clone()),
+            // The token of whoever has it will be kept nowhere either.
+            Asked::Taken(waiting) if says_not_kept(&waiting.read_note()) => None,
             Asked::Taken(waiting) => waiting.wait(PATIENCE.min(deadline / 2)),
         };
         // Whoever held the lock before may have minted, or found out that there is no point.
@@ -254,12 +270,27 @@ impl TokenSource {
             self.remember_host(stores, plan, &envelope, registry);
             return Ok(envelope.token);
         }
-        if let Some(lock) = &mut lock
-            && let Some(error) = failure_note::read(&lock.read_note(), started)
-        {
-            return Err(error);
+        let kept_serves = kept
+            .is_some_and(|envelope| envelope.token.remaining_life(started) >= self.minimum_life);
+        let note = lock.as_ref().map_or_else(String::new, Lock::read_note);
+        if let Some(error) = LockNote::read(&note).and_then(|note| {
+            let doing = mint::doing(plan.order());
+            note.refusal(started, kept_serves, doing, &plan.choice.identity)
+        }) {
+            return Err(error.into());
         }
-        let limit = deadline.saturating_sub(clock.elapsed());
+        if says_not_kept(&note) {
+            // There is nothing to wait for: those who do are let in at once.
+            lock = None;
+        }
+        let left = deadline.saturating_sub(clock.elapsed());
+        // A credential process may wait for a person, who is not to be asked again every minute.
+        let is_process = matches!(plan.choice.identity.base(), Base::Process { .. });
+        let limit = if kept_serves && !is_process {
+            left.min(RENEWAL)
+        } else {
+            left
+        };
         let minted = mint_checked(plan, folder.as_deref(), limit);
         self.log().line(|| match &minted {
             Ok(token) => format!(
@@ -278,13 +309,21 @@ impl TokenSource {
                     hosts,
                     identity: plan.choice.identity.to_string(),
                 };
-                stores.save(&plan.key, &envelope, Timestamp::now());
-            }
-            Err(error) => {
-                if let Some(lock) = &mut lock {
-                    lock.leave_note(&failure_note::write(error, Timestamp::now()));
+                let is_kept = stores.save(&plan.key, &envelope, Timestamp::now());
+                if let Some(lock) = &mut lock
+                    && !is_kept
+                {
+                    lock.leave_note(&LockNote::not_kept(Timestamp::now()));
                 }
             }
+            Err(TokenError::Aws(error)) => {
+                if let Some(lock) = &mut lock
+                    && let Some(note) = LockNote::refused(error, Timestamp::now())
+                {
+                    lock.leave_note(&note);
+                }
+            }
+            Err(_) => {}
         }
         minted
     }
@@ -318,14 +357,7 @@ impl TokenSource {
 /// Mints, and checks the account where it was what the identity was chosen for.
 fn mint_checked(plan: &Plan, folder: Option<&Path>, limit: Duration) -> Result<Token, TokenError> {
     let identity = &plan.choice.identity;
-    let token = mint::mint(
-        Order {
-            identity,
-            registry: &plan.asked,
-            endpoint: plan.endpoint.as_deref(),
-        },
-        limit,
-    )?;
+    let token = mint::mint(plan.order(), limit)?;
     let Some(minted) = token.account() else {
         return Ok(token);
     };
@@ -361,6 +393,10 @@ fn account_missed<'a>(plan: &'a Plan, token: &Token) -> Option<&'a str> {
         (Reason::OnlyProfile { account, .. }, Some(minted)) if account != minted => Some(account),
         _ => None,
     }
+}
+
+fn says_not_kept(note: &str) -> bool {
+    LockNote::read(note).is_some_and(|note| note.says_not_kept(Timestamp::now()))
 }
 
 /// Adds a host if it is new, and says whether it was.

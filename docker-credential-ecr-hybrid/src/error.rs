@@ -16,16 +16,6 @@ pub enum TokenError {
     /// AWS, or the way to it, said no.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// Another process asked at the same time and was refused; asking again at once would not help.
-    #[error("{sentence}")]
-    Shared {
-        /// The kind of failure.
-        cause: Cause,
-        /// The other process's sentence.
-        sentence: String,
-        /// The other process's hint.
-        hint: Option<String>,
-    },
 }
 
 impl TokenError {
@@ -35,7 +25,6 @@ impl TokenError {
             Self::Identity(error) => error.hint(),
             Self::Settings(_) => None,
             Self::Aws(error) => error.hint(),
-            Self::Shared { hint, .. } => hint.clone(),
         }
     }
 
@@ -45,7 +34,6 @@ impl TokenError {
             Self::Identity(_) => Cause::NoCredentials,
             Self::Settings(_) => Cause::Other,
             Self::Aws(error) => error.cause(),
-            Self::Shared { cause, .. } => *cause,
         }
     }
 

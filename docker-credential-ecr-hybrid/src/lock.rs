@@ -49,7 +49,7 @@ impl Lock {
         }
     }
 
-    /// Leaves a note for those who wait: why the mint failed.
+    /// Leaves a note for those who come after.
     pub(crate) fn leave_note(&mut self, note: &str) {
         let _ = self
             .file
@@ -59,17 +59,17 @@ impl Lock {
     }
 
     /// The note of the holder before, if it left one.
-    pub(crate) fn read_note(&mut self) -> String {
-        let mut note = String::new();
-        let _ = self
-            .file
-            .rewind()
-            .and_then(|()| (&mut self.file).take(4096).read_to_string(&mut note));
-        note
+    pub(crate) fn read_note(&self) -> String {
+        note_in(&self.file)
     }
 }
 
 impl Waiting {
+    /// The note of the holder before the one that has the lock. Windows does not tell it.
+    pub(crate) fn read_note(&self) -> String {
+        note_in(&self.file)
+    }
+
     /// Waits for the lock, but not longer than this.
     pub(crate) fn wait(self, patience: Duration) -> Option<Lock> {
         let (sender, receiver) = mpsc::channel();
@@ -83,6 +83,14 @@ impl Waiting {
         waiter.ok()?;
         receiver.recv_timeout(patience).ok()
     }
+}
+
+fn note_in(mut file: &File) -> String {
+    let mut note = String::new();
+    let _ = file
+        .rewind()
+        .and_then(|()| file.take(4096).read_to_string(&mut note));
+    note
 }
 
 /// The keys that were ever locked in a folder.

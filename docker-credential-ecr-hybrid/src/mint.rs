@@ -248,7 +248,8 @@ async fn name_check(order: Order<'_>, error: AwsError) -> AwsError {
     failed(order, Cause::UnknownRegion, &detail)
 }
 
-fn doing(order: Order<'_>) -> String {
+/// What a mint is about: completes "Cannot …".
+pub(crate) fn doing(order: Order<'_>) -> String {
     // What stands before an `@` may be a password.
     let place = order
         .endpoint

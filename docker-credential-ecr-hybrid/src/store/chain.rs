@@ -72,8 +72,8 @@ impl Stores {
         })
     }
 
-    /// Keeps an entry in the first store that takes it, and nowhere else.
-    pub fn save(&self, key: &Key, envelope: &Envelope, now: Timestamp) {
+    /// Keeps an entry in the first store that takes it, and nowhere else. Says whether one did.
+    pub fn save(&self, key: &Key, envelope: &Envelope, now: Timestamp) -> bool {
         let bytes = envelope.to_bytes(key);
         let life = envelope.token.remaining_life(now);
         let mut kept = false;
@@ -86,6 +86,7 @@ impl Stores {
                 self.log.line(|| format!("the token is kept in {name}"));
             }
         }
+        kept
     }
 
     /// Removes an entry from every store.

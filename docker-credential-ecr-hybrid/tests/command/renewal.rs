@@ -1,10 +1,12 @@
 //! Half of a token's life, its end, and what happens when renewing fails.
 
+use std::time::{Duration, Instant};
+
 use jiff::SignedDuration;
 
-use crate::HOST;
 use crate::api::{Api, Dates, Manner, password};
 use crate::home::Home;
+use crate::{HOST, NEIGHBOUR};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const THROTTLE: Manner = Manner::Refuse("ThrottlingException", "Rate exceeded");
@@ -26,6 +28,28 @@ fn when_renewing_fails_the_kept_token_serves_on() {
     home.keep(HOST, "old", -HOUR * 7, HOUR * 5);
     assert_eq!(home.get(HOST).password(), "old");
     assert!(api.calls() > 0);
+}
+
+#[test]
+fn an_api_that_does_not_answer_is_asked_once_in_a_while() {
+    for manner in [Manner::Silence, THROTTLE] {
+        let api = Api::start(manner.clone());
+        let home = Home::of(&api);
+        home.keep(HOST, "old", -HOUR * 7, HOUR * 5);
+        let before = Instant::now();
+        assert_eq!(home.get(HOST).password(), "old");
+        // An attempt alone may take five seconds where nothing is kept.
+        assert!(before.elapsed() < Duration::from_secs(5), "{manner:?}");
+        let calls = api.calls();
+        assert!(calls > 0);
+        assert_eq!(home.get(HOST).password(), "old");
+        assert_eq!(home.get(NEIGHBOUR).password(), "old");
+        assert_eq!(api.calls(), calls, "{manner:?}");
+        // What went wrong a moment ago does not stand in the way of who has nothing.
+        home.keep(HOST, "dead", -HOUR * 13, -HOUR);
+        api.becomes(Manner::Token(HOUR * 12));
+        assert_eq!(home.get(HOST).password(), password(calls + 1));
+    }
 }
 
 #[test]

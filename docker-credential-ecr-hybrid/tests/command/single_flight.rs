@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 
-use crate::HOST;
 use crate::api::{Api, Manner, password};
 use crate::home::{Home, outcome};
+use crate::{HOST, NEIGHBOUR};
 
 #[test]
 fn fifty_at_once_make_one_call_and_all_have_the_token() {
@@ -33,7 +33,8 @@ fn those_who_waited_for_a_failure_do_not_ask_again() {
             let mut command = first.command(&["get"]);
             command.env("HYBRID_TIMEOUT", "60");
             let mut child = command.spawn().unwrap();
-            std::io::Write::write_all(&mut child.stdin.take().unwrap(), HOST.as_bytes()).unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), NEIGHBOUR.as_bytes())
+                .unwrap();
             child
         })
         .collect();
@@ -45,8 +46,34 @@ fn those_who_waited_for_a_failure_do_not_ask_again() {
             outcome.stdout.contains("did not answer in time"),
             "{outcome:?}"
         );
+        // The same cause, but each of its own registry.
+        assert!(outcome.stdout.contains(NEIGHBOUR), "{outcome:?}");
+        assert!(!outcome.stdout.contains(HOST), "{outcome:?}");
     }
     assert_eq!(api.calls(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_nothing_can_be_kept_nobody_waits_for_another() {
+    let api = Api::start(Manner::Slowly(Duration::from_secs(2)));
+    let home = Home::of(&api)
+        .with("HYBRID_STORE", "secret-service")
+        .with("DBUS_SESSION_BUS_ADDRESS", "nonsense");
+    let holder = home.spawn(&["get"], HOST.as_bytes());
+    api.wait_for_calls(1);
+    // From now on a call does not end: only calls at the same time come to this number.
+    api.becomes(Manner::Silence);
+    let spawn = || home.spawn(&["get"], HOST.as_bytes());
+    let mut others: Vec<_> = (0..4).map(|_| spawn()).collect();
+    assert_eq!(outcome(holder).password(), password(1));
+    api.wait_for_calls(5);
+    others.extend((0..4).map(|_| spawn()));
+    api.wait_for_calls(9);
+    for mut child in others {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]
