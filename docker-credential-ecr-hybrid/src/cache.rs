@@ -25,7 +25,7 @@ use crate::lock_note::LockNote;
 use crate::log::Log;
 use crate::mint::{self, Order};
 use crate::settings::{Settings, SettingsError};
-use crate::store::{StoreKind, Stores};
+use crate::store::{StoreKind, Stores, Swept};
 use crate::token::Token;
 
 /// How long a call waits for another process that is minting the same token.
@@ -60,6 +60,9 @@ pub struct Plan {
     /// The configured endpoint, which then goes before the registry's own.
     pub endpoint: Option<String>,
 }
+
+/// What is kept under a key, and in which store.
+pub type Entry = (&'static str, Key, Envelope);
 
 impl Plan {
     fn order(&self) -> Order<'_> {
@@ -172,7 +175,7 @@ impl TokenSource {
     /// token.
     pub fn kept(&self) -> Vec<(String, Envelope)> {
         let now = Timestamp::now();
-        let entries = self.entries();
+        let entries = self.entries().unwrap_or_default().found;
         let mut kept: Vec<(String, Envelope)> = Vec::new();
         for (_, key, envelope) in entries {
             for host in &envelope.hosts {
@@ -190,18 +193,25 @@ impl TokenSource {
     }
 
     /// Every entry of every store, dead ones and those of other identities too.
-    pub fn entries(&self) -> Vec<(&'static str, Key, Envelope)> {
-        self.stores()
-            .map_or_else(|_| Vec::new(), |stores| stores.entries())
+    pub fn entries(&self) -> Result<Swept<Vec<Entry>>, TokenError> {
+        Ok(self.stores()?.entries())
     }
 
-    /// Forgets the token that a registry would be given, and any other that it once was.
+    /// Forgets the token that a registry would be given, and any other that it once was. What goes
+    /// wrong is told in the log.
     pub fn forget(&self, registry: &Registry) {
-        let Ok(stores) = self.stores() else { return };
+        let stores = match self.stores() {
+            Ok(stores) => stores,
+            Err(error) => {
+                self.log()
+                    .line(|| format!("the token of {registry} is not forgotten: {error}"));
+                return;
+            }
+        };
         if let Ok(plan) = self.plan(registry) {
             stores.delete(&plan.key);
         }
-        for (_, key, envelope) in stores.entries() {
+        for (_, key, envelope) in stores.entries().found {
             if envelope.hosts.iter().any(|host| host == registry.host()) {
                 stores.delete(&key);
             }
@@ -209,8 +219,8 @@ impl TokenSource {
     }
 
     /// Forgets every token. Says how many there were.
-    pub fn forget_all(&self) -> usize {
-        self.stores().map_or(0, |stores| stores.clear())
+    pub fn forget_all(&self) -> Result<Swept<usize>, TokenError> {
+        Ok(self.stores()?.clear())
     }
 
     /// The stores in use, in the order in which they are tried.

@@ -5,6 +5,7 @@ mod kubelet;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::cache::TokenSource;
 use crate::environment::{Environment, HOME_OF_CACHES};
 use crate::host::Registry;
+use crate::mint::without_user;
 use crate::protocol::{self, Action, NOT_FOUND};
 use crate::token::USERNAME;
 
@@ -24,8 +26,8 @@ const FAILED: u8 = 1;
 /// Runs the helper with the words that follow its name. Returns the exit code: 0 or 1, the only
 /// ones that the protocol knows.
 ///
-/// `stderr` is written to only when a token was asked for and there is none, and never when the host
-/// is not ours: some clients mix the streams. The streams must not be locked ones of the process.
+/// Of the words of the protocol only `get` writes to `stderr`, when there is no token, and never when
+/// the host is not ours: some clients mix the streams. The streams must not be locked ones of the process.
 pub fn run(
     words: impl IntoIterator<Item = OsString>,
     stdin: &mut dyn Read,
@@ -41,8 +43,8 @@ pub fn run(
         ["--help" | "-h"] => say(stdout, &usage()).map(|()| OK),
         ["--version" | "-v"] => version(stdout),
         ["which", host] => which(stdout, host),
-        ["cache", "list"] => cache_list(stdout),
-        ["cache", "clear"] => cache_clear(stdout),
+        ["cache", "list"] => cache_list(stdout, stderr),
+        ["cache", "clear"] => cache_clear(stdout, stderr),
         ["cache", "path"] => cache_path(stdout),
         ["configure", ref words @ ..] => configure::run(words, stdout, stderr),
         ["kubelet", ref words @ ..] => kubelet::run(words, stdin, stdout, stderr),
@@ -171,9 +173,10 @@ fn which(stdout: &mut dyn Write, host: &str) -> io::Result<u8> {
             return say(stdout, &format!("{error}{hint}")).map(|()| FAILED);
         }
     };
-    let endpoint = plan
-        .endpoint
-        .unwrap_or_else(|| format!("https://{}", plan.asked.api_host()));
+    let endpoint = plan.endpoint.as_deref().map_or_else(
+        || format!("https://{}", plan.asked.api_host()),
+        |endpoint| without_user(endpoint).to_owned(),
+    );
     let stores = if stores.is_empty() {
         "none".to_owned()
     } else {
@@ -193,13 +196,16 @@ fn which(stdout: &mut dyn Write, host: &str) -> io::Result<u8> {
     .map(|()| OK)
 }
 
-fn cache_list(stdout: &mut dyn Write) -> io::Result<u8> {
+fn cache_list(stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
     let now = Timestamp::now();
-    let entries = TokenSource::from_environment().entries();
-    if entries.is_empty() {
+    let swept = match TokenSource::from_environment().entries() {
+        Ok(swept) => swept,
+        Err(error) => return refuse(stderr, &[error]),
+    };
+    if swept.found.is_empty() && swept.errors.is_empty() {
         return say(stdout, "Nothing is kept.").map(|()| OK);
     }
-    for (store, key, envelope) in entries {
+    for (store, key, envelope) in swept.found {
         let state = if envelope.token.is_alive(now) {
             "expires"
         } else {
@@ -214,13 +220,26 @@ fn cache_list(stdout: &mut dyn Write) -> io::Result<u8> {
         );
         say(stdout, &line)?;
     }
-    Ok(OK)
+    refuse(stderr, &swept.errors)
 }
 
-fn cache_clear(stdout: &mut dyn Write) -> io::Result<u8> {
-    let removed = TokenSource::from_environment().forget_all();
+fn cache_clear(stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
+    let swept = match TokenSource::from_environment().forget_all() {
+        Ok(swept) => swept,
+        Err(error) => return refuse(stderr, &[error]),
+    };
+    let removed = swept.found;
     let entries = if removed == 1 { "entry" } else { "entries" };
-    say(stdout, &format!("{removed} {entries} removed.")).map(|()| OK)
+    say(stdout, &format!("{removed} {entries} removed."))?;
+    refuse(stderr, &swept.errors)
+}
+
+/// Tells what went wrong, if anything did.
+fn refuse(stderr: &mut dyn Write, errors: &[impl Display]) -> io::Result<u8> {
+    for error in errors {
+        writeln!(stderr, "{error}")?;
+    }
+    Ok(if errors.is_empty() { OK } else { FAILED })
 }
 
 fn cache_path(stdout: &mut dyn Write) -> io::Result<u8> {

@@ -137,6 +137,21 @@ const fn form(
     }
 }
 
+/// Every form of a host as a pattern of the kubelet, in which `*` stands for one label.
+pub(crate) fn patterns() -> impl Iterator<Item = String> {
+    let private = FORMS.iter().flat_map(|form| {
+        // The dash belongs to the dual-stack names, which are also taken with a dot.
+        let names: &[&str] = if form.dual_stack {
+            &["dkr-ecr", "dkr-ecr-fips", "dkr.ecr", "dkr.ecr-fips"]
+        } else {
+            &["dkr.ecr", "dkr.ecr-fips"]
+        };
+        let pattern = |name| format!("*.{name}.*.{}", form.suffix);
+        names.iter().map(pattern)
+    });
+    private.chain(PUBLIC_HOSTS.iter().map(|(host, _)| (*host).to_owned()))
+}
+
 /// The host of ECR Public, and its dual-stack form.
 const PUBLIC_HOSTS: [(&str, bool); 2] = [("public.ecr.aws", false), ("ecr-public.aws.com", true)];
 

@@ -250,14 +250,15 @@ async fn name_check(order: Order<'_>, error: AwsError) -> AwsError {
 
 /// What a mint is about: completes "Cannot …".
 pub(crate) fn doing(order: Order<'_>) -> String {
-    // What stands before an `@` may be a password.
-    let place = order
-        .endpoint
-        .map(|endpoint| endpoint.rsplit('@').next().unwrap_or(endpoint));
-    match place {
+    match order.endpoint.map(without_user) {
         Some(endpoint) => format!("get an ECR token for {} from {endpoint}", order.registry),
         None => format!("get an ECR token for {}", order.registry),
     }
+}
+
+/// An endpoint as it may be shown: what stands before an `@` may be a password.
+pub(crate) fn without_user(endpoint: &str) -> &str {
+    endpoint.rsplit('@').next().unwrap_or(endpoint)
 }
 
 fn failed(order: Order<'_>, cause: Cause, detail: &str) -> AwsError {

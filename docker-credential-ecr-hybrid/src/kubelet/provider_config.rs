@@ -5,30 +5,7 @@ use std::fmt::Write as _;
 use super::request::API_VERSION;
 use crate::command::NAME;
 use crate::configure::Server;
-
-/// Every form of an ECR host as a pattern of the kubelet, in which `*` stands for one label.
-const EVERY_HOST: [&str; 20] = [
-    "*.dkr.ecr.*.amazonaws.com",
-    "*.dkr.ecr-fips.*.amazonaws.com",
-    "*.dkr-ecr.*.on.aws",
-    "*.dkr-ecr-fips.*.on.aws",
-    "*.dkr.ecr.*.amazonaws.com.cn",
-    "*.dkr-ecr.*.on.amazonwebservices.com.cn",
-    "*.dkr.ecr.*.amazonaws.eu",
-    "*.dkr.ecr-fips.*.amazonaws.eu",
-    "*.dkr-ecr.*.on.amazonwebservices.eu",
-    "*.dkr-ecr-fips.*.on.amazonwebservices.eu",
-    "*.dkr.ecr.*.c2s.ic.gov",
-    "*.dkr.ecr-fips.*.c2s.ic.gov",
-    "*.dkr.ecr.*.sc2s.sgov.gov",
-    "*.dkr.ecr-fips.*.sc2s.sgov.gov",
-    "*.dkr.ecr.*.cloud.adc-e.uk",
-    "*.dkr.ecr-fips.*.cloud.adc-e.uk",
-    "*.dkr.ecr.*.csp.hci.ic.gov",
-    "*.dkr.ecr-fips.*.csp.hci.ic.gov",
-    "public.ecr.aws",
-    "ecr-public.aws.com",
-];
+use crate::host;
 
 /// A `CredentialProviderConfig` for these registries, or for every host of ECR when none is named.
 pub fn provider_config(servers: &[Server]) -> String {
@@ -46,11 +23,11 @@ pub fn provider_config(servers: &[Server]) -> String {
          \x20 # env: [{{name: AWS_PROFILE, value: default}}, {{name: HOME, value: /root}}]\n\
          \x20 matchImages:\n"
     );
-    let own: Vec<&str> = servers.iter().map(Server::as_str).collect();
-    let patterns = if own.is_empty() {
-        &EVERY_HOST[..]
+    let own = servers.iter().map(|server| server.as_str().to_owned());
+    let patterns: Vec<String> = if servers.is_empty() {
+        host::patterns().collect()
     } else {
-        &own
+        own.collect()
     };
     for pattern in patterns {
         // Writing to a string cannot fail.
@@ -64,26 +41,62 @@ mod tests {
     use super::*;
     use crate::host::Registry;
 
+    const REGIONS: [&str; 8] = [
+        "eu-west-1",
+        "us-gov-west-1",
+        "cn-north-1",
+        "eusc-de-east-1",
+        "us-iso-east-1",
+        "us-isob-east-1",
+        "eu-isoe-west-1",
+        "us-isof-south-1",
+    ];
+
     #[test]
     fn every_pattern_stands_for_hosts_that_are_ours() {
-        for pattern in EVERY_HOST {
+        for pattern in host::patterns() {
             // A region of the partition that uses the suffix.
-            let regions = [
-                "eu-west-1",
-                "cn-north-1",
-                "eusc-de-east-1",
-                "us-iso-east-1",
-                "us-isob-east-1",
-                "eu-isoe-west-1",
-                "us-isof-south-1",
-            ];
-            let fits = regions.iter().any(|region| {
+            let fits = REGIONS.iter().any(|region| {
                 let host = pattern
                     .replacen('*', "111122223333", 1)
                     .replacen('*', region, 1);
                 Registry::parse(&host).is_some()
             });
             assert!(fits, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn every_host_that_is_ours_has_a_pattern() {
+        let suffixes = [
+            "amazonaws.com",
+            "amazonaws.com.cn",
+            "amazonaws.eu",
+            "c2s.ic.gov",
+            "sc2s.sgov.gov",
+            "cloud.adc-e.uk",
+            "csp.hci.ic.gov",
+            "on.aws",
+            "on.amazonwebservices.com.cn",
+            "on.amazonwebservices.eu",
+        ];
+        let text = provider_config(&[]);
+        for suffix in suffixes {
+            let mut ours = 0;
+            for middle in ["dkr.ecr", "dkr.ecr-fips", "dkr-ecr", "dkr-ecr-fips"] {
+                for region in REGIONS {
+                    let host = format!("111122223333.{middle}.{region}.{suffix}");
+                    if Registry::parse(&host).is_some() {
+                        ours += 1;
+                        let line = format!("  - \"*.{middle}.*.{suffix}\"\n");
+                        assert!(text.contains(&line), "{host}");
+                    }
+                }
+            }
+            assert!(ours >= 2, "{suffix}");
+        }
+        for host in ["public.ecr.aws", "ecr-public.aws.com"] {
+            assert!(text.contains(&format!("  - \"{host}\"\n")));
         }
     }
 

@@ -1,6 +1,8 @@
 //! The stores of this system, tried in order.
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -25,8 +27,21 @@ use crate::log::Log;
 
 /// The chosen stores. One that is missing or refuses passes its turn on, with a line in the log.
 pub struct Stores {
-    stores: Vec<AnyStore>,
+    in_order: Vec<AnyStore>,
+    /// A person named the store, and it is not the best that this system has.
+    is_chosen: bool,
     log: Log,
+    /// What was said in the log already.
+    told: Mutex<Vec<String>>,
+}
+
+/// What came of going through all that is kept, and the stores that did not do their part.
+#[derive(Debug, Default)]
+pub struct Swept<T> {
+    /// What was found.
+    pub found: T,
+    /// Why there may be more. Each is told once.
+    pub errors: Vec<StoreError>,
 }
 
 type AnyStore = Box<dyn Store + Send + Sync>;
@@ -42,34 +57,61 @@ impl Stores {
         {
             stores.push(Box::new(FileStore::new(folder)));
         }
-        Self { stores, log }
+        Self {
+            in_order: stores,
+            is_chosen: kind != StoreKind::Auto,
+            log,
+            told: Mutex::default(),
+        }
     }
 
     #[cfg(test)]
     fn given(stores: Vec<AnyStore>) -> Self {
         Self {
-            stores,
+            in_order: stores,
+            is_chosen: true,
             log: Log::off(),
+            told: Mutex::default(),
         }
     }
 
     /// The names of the stores, in the order in which they are tried.
     pub fn names(&self) -> Vec<&'static str> {
-        self.stores.iter().map(|store| store.name()).collect()
+        self.in_order.iter().map(|store| store.name()).collect()
     }
 
     /// The entry of a key whose token is alive. What is corrupt, foreign, or dead is passed over.
+    ///
+    /// A fresh one is taken from the first store that has it, and no other is asked. Else there may
+    /// be a newer one behind: a store that could not keep it may still have the one before.
     pub fn load(&self, key: &Key, now: Timestamp) -> Option<Envelope> {
-        self.stores.iter().find_map(|store| {
-            let bytes = self.heard(store.load(key))??;
-            let envelope = Envelope::from_bytes(key, &bytes);
-            if envelope.is_none() {
-                let name = store.name();
-                self.log
-                    .line(|| format!("an entry in {name} is not ours or damaged: ignored"));
+        let mut newest: Option<Envelope> = None;
+        for store in &self.in_order {
+            let Some(envelope) = self.live_in(store, key, now) else {
+                continue;
+            };
+            if envelope.token.is_fresh(now, Duration::ZERO) {
+                return Some(envelope);
             }
-            envelope.filter(|envelope| envelope.token.is_alive(now))
-        })
+            if newest
+                .as_ref()
+                .is_none_or(|other| other.token.issued_at() < envelope.token.issued_at())
+            {
+                newest = Some(envelope);
+            }
+        }
+        newest
+    }
+
+    fn live_in(&self, store: &AnyStore, key: &Key, now: Timestamp) -> Option<Envelope> {
+        let bytes = self.heard(store.load(key))??;
+        let envelope = Envelope::from_bytes(key, &bytes);
+        if envelope.is_none() {
+            let name = store.name();
+            self.log
+                .line(|| format!("an entry in {name} is not ours or damaged: ignored"));
+        }
+        envelope.filter(|envelope| envelope.token.is_alive(now))
     }
 
     /// Keeps an entry in the first store that takes it, and nowhere else. Says whether one did.
@@ -77,7 +119,7 @@ impl Stores {
         let bytes = envelope.to_bytes(key);
         let life = envelope.token.remaining_life(now);
         let mut kept = false;
-        for store in &self.stores {
+        for store in &self.in_order {
             if kept {
                 self.heard(store.delete(key));
             } else if self.heard(store.save(key, &bytes, life)).is_some() {
@@ -91,40 +133,73 @@ impl Stores {
 
     /// Removes an entry from every store.
     pub fn delete(&self, key: &Key) {
-        for store in &self.stores {
+        for store in &self.in_order {
             self.heard(store.delete(key));
         }
     }
 
-    /// Every entry, dead ones too, with the name of its store. What cannot be read is left out.
-    pub fn entries(&self) -> Vec<(&'static str, Key, Envelope)> {
-        let mut entries = Vec::new();
-        for store in &self.stores {
-            for key in self.heard(store.keys()).unwrap_or_default() {
-                let bytes = self.heard(store.load(&key)).flatten();
+    /// Every entry, dead ones too, with the name of its store.
+    pub fn entries(&self) -> Swept<Vec<(&'static str, Key, Envelope)>> {
+        let mut swept = Swept::<Vec<_>>::default();
+        for store in &self.in_order {
+            for key in self
+                .swept(store.keys(), &mut swept.errors)
+                .unwrap_or_default()
+            {
+                let bytes = self.swept(store.load(&key), &mut swept.errors).flatten();
                 if let Some(envelope) = bytes.and_then(|bytes| Envelope::from_bytes(&key, &bytes)) {
-                    entries.push((store.name(), key, envelope));
+                    swept.found.push((store.name(), key, envelope));
                 }
             }
         }
-        entries
+        swept
     }
 
     /// Removes all that is kept, damaged entries included. Says how many there were.
-    pub fn clear(&self) -> usize {
-        let mut removed = 0;
-        for store in &self.stores {
-            for key in self.heard(store.keys()).unwrap_or_default() {
-                removed += usize::from(self.heard(store.delete(&key)).is_some());
+    pub fn clear(&self) -> Swept<usize> {
+        let mut swept = Swept::<usize>::default();
+        for store in &self.in_order {
+            for key in self
+                .swept(store.keys(), &mut swept.errors)
+                .unwrap_or_default()
+            {
+                let deleted = self.swept(store.delete(&key), &mut swept.errors);
+                swept.found += usize::from(deleted.is_some());
             }
         }
-        removed
+        swept
+    }
+
+    /// Collects an error, but for that of a store which nobody chose and which is not there.
+    fn swept<T>(&self, result: Result<T, StoreError>, errors: &mut Vec<StoreError>) -> Option<T> {
+        self.log_error(&result);
+        let is_passed_over =
+            |error: &StoreError| !self.is_chosen && matches!(error, StoreError::Unavailable { .. });
+        result
+            .map_err(|error| {
+                let is_told = errors.iter().any(|other| other == &error);
+                if !is_told && !is_passed_over(&error) {
+                    errors.push(error);
+                }
+            })
+            .ok()
     }
 
     fn heard<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        result
-            .inspect_err(|error| self.log.line(|| error.to_string()))
-            .ok()
+        self.log_error(&result);
+        result.ok()
+    }
+
+    /// A line in the log, once for each store and reason.
+    fn log_error<T>(&self, result: &Result<T, StoreError>) {
+        let Err(error) = result else { return };
+        let sentence = error.to_string();
+        if let Ok(mut told) = self.told.lock()
+            && !told.contains(&sentence)
+        {
+            self.log.line(|| sentence.clone());
+            told.push(sentence);
+        }
     }
 }
 
@@ -204,8 +279,8 @@ fn of_system(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use zeroize::Zeroizing;
 
@@ -219,6 +294,7 @@ mod tests {
     struct Fake {
         shelf: Shelf,
         refuses: bool,
+        reads: Arc<AtomicUsize>,
     }
 
     impl Store for Fake {
@@ -227,6 +303,7 @@ mod tests {
         }
 
         fn load(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
             let kept = self.shelf.lock().unwrap();
             Ok(kept.get(key.as_str()).cloned().map(Zeroizing::new))
         }
@@ -260,27 +337,62 @@ mod tests {
     }
 
     fn envelope() -> Envelope {
+        issued(0)
+    }
+
+    fn issued(second: i64) -> Envelope {
         let password = Secret::new("p".into());
         Envelope {
-            token: Token::new(password, at(0), at(43_200), None),
+            token: Token::new(password, at(second), at(second + 43_200), None),
             hosts: Vec::new(),
             identity: String::new(),
         }
     }
 
-    fn two(first_refuses: bool) -> (Stores, Shelf, Shelf) {
+    /// Two stores, and how often the second one was read.
+    fn two_with_reads(first_refuses: bool) -> (Stores, Shelf, Shelf, Arc<AtomicUsize>) {
         let (first, second) = (Shelf::default(), Shelf::default());
+        let reads = Arc::<AtomicUsize>::default();
         let stores = Stores::given(vec![
             Box::new(Fake {
                 shelf: first.clone(),
                 refuses: first_refuses,
+                reads: Arc::default(),
             }),
             Box::new(Fake {
                 shelf: second.clone(),
                 refuses: false,
+                reads: reads.clone(),
             }),
         ]);
+        (stores, first, second, reads)
+    }
+
+    fn two(first_refuses: bool) -> (Stores, Shelf, Shelf) {
+        let (stores, first, second, _) = two_with_reads(first_refuses);
         (stores, first, second)
+    }
+
+    fn put(shelf: &Shelf, key: &Key, envelope: &Envelope) {
+        let bytes = envelope.to_bytes(key).to_vec();
+        shelf.lock().unwrap().insert(key.as_str().into(), bytes);
+    }
+
+    #[test]
+    fn behind_an_older_token_a_newer_one_is_found() {
+        let key = Key::of_parts(&["a"]);
+        let (stores, first, second, reads) = two_with_reads(false);
+        put(&first, &key, &issued(0));
+        put(&second, &key, &issued(20_000));
+        let load = |now| stores.load(&key, at(now)).unwrap().token.issued_at();
+        // Fresh: the cached path is one read.
+        assert_eq!(load(20_001), at(0));
+        assert_eq!(reads.load(Ordering::Relaxed), 0);
+        // Past the half of its life; then the newer one is, too.
+        assert_eq!(load(21_601), at(20_000));
+        assert_eq!(load(42_000), at(20_000));
+        put(&second, &key, &issued(-1));
+        assert_eq!(load(42_000), at(0));
     }
 
     #[test]
@@ -301,9 +413,9 @@ mod tests {
         second.lock().unwrap().insert(key.as_str().into(), older);
         stores.save(&key, &envelope(), at(0));
         assert!(second.lock().unwrap().is_empty());
-        assert_eq!(stores.entries().len(), 1);
-        assert_eq!(stores.clear(), 1);
-        assert!(stores.entries().is_empty());
+        assert_eq!(stores.entries().found.len(), 1);
+        assert_eq!(stores.clear().found, 1);
+        assert!(stores.entries().found.is_empty());
     }
 
     #[test]

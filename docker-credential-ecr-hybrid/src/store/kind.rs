@@ -28,7 +28,7 @@ pub trait Store {
 }
 
 /// Why a store did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store does not exist here.
     #[error("The store `{store}` is not available: {why}.")]

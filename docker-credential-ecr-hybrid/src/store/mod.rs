@@ -20,7 +20,7 @@ mod spare;
 #[cfg(any(windows, target_os = "macos", test))]
 mod vault;
 
-pub use chain::Stores;
+pub use chain::{Stores, Swept};
 pub use file::FileStore;
 #[cfg(target_os = "linux")]
 pub use keyutils::KeyutilsStore;

@@ -116,7 +116,8 @@ impl Store for SecretServiceStore {
                 content_type: "application/json",
             };
             service.create(&item).inspect_err(|_| {
-                // Nothing older may be left behind a failed write.
+                // Nothing older may be left behind a failed write, which may have used up its time.
+                service.set_deadline(Deadline::after(self.patience / 8));
                 let _ = service.remove(&attributes);
             })
         })

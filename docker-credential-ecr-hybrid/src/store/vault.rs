@@ -68,26 +68,37 @@ impl<V: Vault> VaultStore<V> {
         if self.hung.load(Ordering::Relaxed) {
             return Err(late());
         }
+        let answer = self.ask_within(self.patience, doing, request);
+        if answer.is_none() {
+            self.hung.store(true, Ordering::Relaxed);
+        }
+        answer.unwrap_or_else(|| Err(late()))
+    }
+
+    /// The answer to a request, or nothing if it did not come in time.
+    fn ask_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        doing: &'static str,
+        request: impl FnOnce(&V) -> Result<T, String> + Send + 'static,
+    ) -> Option<Result<T, StoreError>> {
         let (sender, answer) = mpsc::channel();
         let vault = self.vault.clone();
         let spawned = thread::Builder::new().spawn(move || {
             let _ = sender.send(request(&vault));
         });
         if spawned.is_err() {
-            return Err(StoreError::Unavailable {
+            return Some(Err(StoreError::Unavailable {
                 store: V::NAME,
                 why: "there is no thread for it".to_owned(),
-            });
+            }));
         }
-        let Ok(answer) = answer.recv_timeout(self.patience) else {
-            self.hung.store(true, Ordering::Relaxed);
-            return Err(late());
-        };
-        answer.map_err(|why| StoreError::Failed {
+        let answer = answer.recv_timeout(patience).ok()?;
+        Some(answer.map_err(|why| StoreError::Failed {
             store: V::NAME,
             doing,
             why,
-        })
+        }))
     }
 }
 
@@ -107,7 +118,10 @@ impl<V: Vault> Store for VaultStore<V> {
             chunks::write(vault, name.as_str(), &bytes)
         });
         if saved.is_err() {
-            let _ = self.delete(key);
+            // Nothing older may be left behind a failed write, even one that used up its time.
+            let key = key.clone();
+            let delete = move |vault: &V| chunks::delete(vault, key.as_str());
+            let _ = self.ask_within(self.patience / 8, "remove", delete);
         }
         saved
     }
@@ -160,6 +174,49 @@ mod tests {
             Ok(false)
         }
     }
+
+    /// A vault that has an older token, and does not answer when it is to write a newer one.
+    struct SlowToWrite {
+        never: Mutex<mpsc::Receiver<()>>,
+        older: Mutex<bool>,
+    }
+
+    impl Vault for SlowToWrite {
+        const NAME: &'static str = "slow to write";
+        const LARGEST: usize = 300;
+
+        fn read(&self, _entry: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+            Ok(None)
+        }
+
+        fn write(&self, _entry: &str, _bytes: &[u8]) -> Result<(), String> {
+            // What was there came back, as with a write that was half done.
+            *self.older.lock().unwrap() = true;
+            let _ = self.never.lock().unwrap().recv();
+            Ok(())
+        }
+
+        fn delete(&self, _entry: &str) -> Result<bool, String> {
+            Ok(std::mem::take(&mut *self.older.lock().unwrap()))
+        }
+    }
+
+    #[test]
+    fn behind_a_write_that_took_too_long_nothing_is_left() {
+        let (open, receiver) = mpsc::channel();
+        let vault = SlowToWrite {
+            never: Mutex::new(receiver),
+            older: Mutex::new(true),
+        };
+        let mut store = VaultStore::new(vault, None);
+        // Long enough for the removal's own part of it.
+        store.patience = Duration::from_secs(1);
+        assert!(store.save(&Key::of_parts(&["a"]), b"x", LIFE).is_err());
+        assert!(!*store.vault.older.lock().unwrap());
+        drop(open);
+    }
+
+    const LIFE: Duration = Duration::from_hours(12);
 
     #[test]
     fn a_vault_that_does_not_answer_is_waited_for_once() {

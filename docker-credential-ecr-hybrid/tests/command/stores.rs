@@ -25,6 +25,60 @@ fn no_store_means_a_call_each_time_and_nothing_on_the_disk() {
     }
 }
 
+#[test]
+fn with_wrong_settings_nobody_is_told_that_nothing_is_kept() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    home.get(HOST);
+    home.write_settings("colour = 1\n");
+    for words in [["cache", "list"], ["cache", "clear"]] {
+        let outcome = home.run(&words, "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
+        assert!(outcome.stderr.contains("line 1"), "{outcome:?}");
+    }
+    let home = home.with("HYBRID_LOG", "on");
+    let erased = home.run(&["erase"], HOST);
+    assert_eq!((erased.code, erased.stderr.as_str()), (Some(0), ""));
+    assert_eq!(home.files_with("is not forgotten"), ["log"]);
+    assert_eq!(home.files_with("password-1"), ["json"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_chosen_store_that_does_not_answer_is_named_and_once_only() {
+    let api = Api::giving();
+    let home = Home::of(&api)
+        .with("HYBRID_STORE", "secret-service")
+        .with("DBUS_SESSION_BUS_ADDRESS", "nonsense");
+    for (words, stdout) in [("list", ""), ("clear", "0 entries removed.\n")] {
+        let outcome = home.run(&["cache", words], "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), stdout));
+        let sentence = "The store `secret-service` is not available";
+        assert!(outcome.stderr.starts_with(sentence), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1);
+    }
+    // What is not there is passed over where nobody asked for it.
+    let home = home.with("HYBRID_STORE", "auto");
+    assert_eq!(home.run(&["cache", "clear"], "").code, Some(0));
+    let home = home
+        .with("HYBRID_STORE", "secret-service")
+        .with("HYBRID_LOG", "on");
+    home.get(HOST);
+    let files = home.files();
+    let log = files.iter().find(|(path, _)| path.ends_with("helper.log"));
+    let log = String::from_utf8(log.unwrap().1.clone()).unwrap();
+    assert_eq!(log.matches("is not available").count(), 1, "{log}");
+}
+
+#[test]
+fn the_password_of_an_endpoint_is_not_shown() {
+    let api = Api::giving();
+    let home = Home::of(&api).with("AWS_ENDPOINT_URL", "https://ada:hunter2@ecr.example.com/x");
+    let shown = home.run(&["which", HOST], "").stdout;
+    assert!(shown.contains("asks      ecr.example.com/x\n"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_kernel_keeps_a_token_off_the_disk() {
