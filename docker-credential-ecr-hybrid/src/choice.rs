@@ -97,7 +97,8 @@ impl Choice {
             let profile = rule.profile.as_ref().map(ProfileName::as_str);
             let assumed = rule.role_arn.as_ref().map(RoleArn::as_str);
             let pattern = rule.host.as_str().to_owned();
-            let identity = named(environment, files, profile, assumed)?;
+            let identity = named(environment, files, profile, assumed)
+                .map_err(|error| of_rule(error, environment, &pattern))?;
             let choice = Self::of(identity, Reason::Settings { pattern });
             return Ok(Self { region, ..choice });
         }
@@ -179,6 +180,19 @@ fn named(
         Some(role_arn) => identity.assuming(role_arn),
         None => identity,
     })
+}
+
+/// Names the rule that asks for a profile which does not exist.
+fn of_rule(error: IdentityError, environment: &Environment, pattern: &str) -> IdentityError {
+    match error {
+        IdentityError::ProfileMissing { name, known } => IdentityError::RuleProfileMissing {
+            name,
+            known,
+            file: environment.settings_file().unwrap_or_default(),
+            pattern: pattern.to_owned(),
+        },
+        error => error,
+    }
 }
 
 fn environment_decides(environment: &Environment) -> bool {

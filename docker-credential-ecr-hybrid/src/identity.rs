@@ -7,6 +7,7 @@
 //! credential was resolved, and what keeps the tokens of two roles apart.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::aws_files::AwsFiles;
 use crate::environment::Environment;
@@ -121,6 +122,21 @@ pub enum IdentityError {
         /// The profiles that exist.
         known: Vec<String>,
     },
+    /// The settings file names a profile that is in neither file.
+    #[error(
+        "The AWS profile `{name}`, which the settings file `{}` names for `{pattern}`, does not exist{}.",
+        file.display(), known_profiles(.known)
+    )]
+    RuleProfileMissing {
+        /// The profile of the rule.
+        name: String,
+        /// The profiles that exist.
+        known: Vec<String>,
+        /// The settings file.
+        file: PathBuf,
+        /// The pattern of the rule.
+        pattern: String,
+    },
     /// A profile refers to something that is not there or contradicts itself.
     #[error("The AWS profile `{name}` cannot be used: {why}.")]
     ProfileInvalid {
@@ -158,6 +174,10 @@ impl IdentityError {
         match self {
             Self::ProfileMissing { .. } => {
                 Some("Set AWS_PROFILE to one of them, or run: aws configure sso".to_owned())
+            }
+            // A rule goes before AWS_PROFILE.
+            Self::RuleProfileMissing { .. } => {
+                Some("Name one of them in that rule, or run: aws configure sso".to_owned())
             }
             Self::ProfileInvalid { name, .. } => {
                 Some(format!("See the section of `{name}` in ~/.aws/config"))

@@ -242,6 +242,25 @@ fn wrong_settings_are_named_with_file_and_line() {
 }
 
 #[test]
+fn a_rule_with_a_profile_that_does_not_exist_is_named_with_its_file() {
+    let api = Api::giving();
+    let home = Home::of(&api);
+    home.write(".aws/config", "[profile dev]\nregion = eu-west-1\n");
+    home.write_settings("[[registry]]\nhost = \"1*.dkr.ecr.*.amazonaws.com\"\nprofile = \"dve\"\n");
+    let stderr = home.get(HOST).stderr;
+    for part in [
+        "`dve`",
+        "settings.toml`",
+        "`1*.dkr.ecr.*.amazonaws.com`",
+        "dev",
+        "that rule",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!stderr.contains("AWS_PROFILE"), "{stderr}");
+}
+
+#[test]
 fn the_log_tells_what_happened_and_no_secret() {
     let api = Api::giving();
     let home = Home::of(&api).with("HYBRID_LOG", "debug");
