@@ -120,6 +120,27 @@ fn a_watch_survives_an_api_server_that_restarts() {
     drop(watch);
 }
 
+/// As a cluster does that is made anew, or a machine that gives it another port.
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_watch_follows_its_context_to_where_it_leads_now() {
+    let made = Namespaces::made(&["moved"]);
+    let folder = tempfile::tempdir().unwrap();
+    let way = Way::to_the_api_server();
+    let kubeconfig = way.kubeconfig(folder.path());
+    let watch = Watch::begun(&[made.name(0)], &[("KUBECONFIG", &kubeconfig)]);
+    until("the secret", || secret(made.name(0)));
+    way.cut();
+    kubectl(&["-n", made.name(0), "delete", "secret", "regcred"]);
+    until("a complaint", || {
+        watch.has_said("is tried again").then_some(())
+    });
+    let other_way = Way::to_the_api_server();
+    assert_eq!(other_way.kubeconfig(folder.path()), kubeconfig);
+    until("the secret again", || secret(made.name(0)));
+    drop(watch);
+}
+
 /// A life that is over soon. One of less than five seconds is held for a clock that goes wrong.
 const SHORT: Duration = Duration::from_secs(7);
 
