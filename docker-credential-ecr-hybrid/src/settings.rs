@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use crate::environment::Environment;
 use crate::host::Registry;
+use crate::log::Destination;
 use crate::store::StoreKind;
 
 mod values;
@@ -32,7 +33,8 @@ pub use values::{HostPattern, ProfileName, RegionName, RoleArn};
 pub struct Settings {
     #[serde(default, deserialize_with = "store_by_name")]
     store: Option<StoreKind>,
-    log: Option<String>,
+    #[serde(default, deserialize_with = "log_by_name")]
+    log: Option<Destination>,
     #[serde(default)]
     registry: Vec<Rule>,
 }
@@ -142,8 +144,8 @@ impl Settings {
     }
 
     /// The log that the settings ask for.
-    pub fn log(&self) -> Option<&str> {
-        self.log.as_deref()
+    pub fn log(&self) -> Option<&Destination> {
+        self.log.as_ref()
     }
 
     /// The first rule whose pattern fits a registry.
@@ -157,6 +159,13 @@ impl Settings {
 fn store_by_name<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<StoreKind>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn log_by_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Destination>, D::Error> {
     let name = String::deserialize(deserializer)?;
     name.parse().map(Some).map_err(serde::de::Error::custom)
 }
@@ -197,6 +206,11 @@ mod tests {
         assert!(
             store.contains("line 1") && store.contains("auto"),
             "{store}"
+        );
+        let log = message("log = \"helper.log\"\n");
+        assert!(
+            log.contains("line 1") && log.contains("the whole path of a file"),
+            "{log}"
         );
         assert!(message("[[registry]]\nprofile = \"x\"\n").contains("host"));
         assert!(message("=").contains("line 1"));
