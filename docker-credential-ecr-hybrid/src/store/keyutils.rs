@@ -23,6 +23,9 @@ const PREFIX: &str = "ecr-hybrid:";
 /// user is two hundred.
 const MOST_KEYS: usize = 1024;
 
+/// Room for what a token takes, in bytes: mostly less than two thousand.
+const ROOM: usize = 4096;
+
 /// Tokens in the kernel's keyring.
 #[derive(Debug, Default)]
 pub struct KeyutilsStore;
@@ -59,6 +62,22 @@ fn user_ring() -> Result<KeyRing, KeyError> {
     Ok(user)
 }
 
+/// What a key holds. Room for the largest one, 64 KiB, would all have to be cleared afterwards, which
+/// takes longer than everything else here.
+fn payload(key: KernelKey) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let mut room = ROOM;
+    loop {
+        let mut bytes = Zeroizing::new(vec![0; room]);
+        // The kernel says how much there is, whether there was room for it or not.
+        let length = key.read(&mut *bytes)?;
+        if length <= room {
+            bytes.truncate(length);
+            return Ok(bytes);
+        }
+        room = length;
+    }
+}
+
 impl Store for KeyutilsStore {
     fn name(&self) -> &'static str {
         NAME
@@ -68,7 +87,7 @@ impl Store for KeyutilsStore {
         let ring = Self::ring()?;
         let read = || -> Result<_, KeyError> {
             match Self::find(ring, key)? {
-                Some(found) => Ok(Some(Zeroizing::new(found.read_to_vec()?))),
+                Some(found) => payload(found).map(Some),
                 None => Ok(None),
             }
         };
