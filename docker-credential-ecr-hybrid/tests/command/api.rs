@@ -116,6 +116,7 @@ fn answer(stream: &TcpStream, state: &State) {
     let mut of_public = false;
     let mut signer = None;
     let mut path = None;
+    let mut bearer = None;
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -127,6 +128,9 @@ fn answer(stream: &TcpStream, state: &State) {
         }
         let line = line.trim().to_ascii_lowercase();
         of_public |= line.contains("spencerfrontendservice");
+        if let Some(value) = line.strip_prefix("x-amz-sso_bearer_token:") {
+            bearer = Some(value.trim().to_owned());
+        }
         if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
@@ -151,7 +155,12 @@ fn answer(stream: &TcpStream, state: &State) {
         );
         return;
     }
-    if let Some(answer) = metadata(&path.unwrap_or_default()) {
+    let path = path.unwrap_or_default();
+    if let Some((status, answer)) = sign_on(&path, bearer.as_deref(), &body) {
+        reply(stream, status, "application/json", &answer);
+        return;
+    }
+    if let Some(answer) = metadata(&path) {
         let kind = "text/plain\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600";
         reply(stream, 200, kind, &answer);
         return;
@@ -189,6 +198,38 @@ fn answer(stream: &TcpStream, state: &State) {
         body
     };
     reply(stream, status, "application/x-amz-json-1.1", &body);
+}
+
+/// The login that an SSO portal knows, and the one that it gives in its place.
+pub(crate) const LOGIN: &str = "a-login";
+const RENEWED_LOGIN: &str = "a-renewed-login";
+
+/// What the portal of IAM Identity Center gives to whoever has logged in, and its OIDC service to
+/// whoever has a refresh token.
+fn sign_on(path: &str, bearer: Option<&str>, body: &[u8]) -> Option<(u16, String)> {
+    if path == "/token" {
+        let asked: serde_json::Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(asked["grantType"], "refresh_token");
+        let answer = format!(
+            r#"{{"accessToken":"{RENEWED_LOGIN}","expiresIn":28800,"refreshToken":"r","tokenType":"Bearer"}}"#
+        );
+        return Some((200, answer));
+    }
+    let query = path.strip_prefix("/federation/credentials?")?;
+    assert!(query.contains("account_id=111122223333"), "{query}");
+    assert!(query.contains("role_name=Admin"), "{query}");
+    let key = match bearer? {
+        LOGIN => "ASIASSO",
+        RENEWED_LOGIN => "ASIASSORENEWED",
+        _ => {
+            let refusal = r#"{"__type":"UnauthorizedException","message":"Session token not found or invalid"}"#;
+            return Some((401, refusal.to_owned()));
+        }
+    };
+    let answer = format!(
+        r#"{{"roleCredentials":{{"accessKeyId":"{key}","secretAccessKey":"s","sessionToken":"t","expiration":4102444800000}}}}"#
+    );
+    Some((200, answer))
 }
 
 /// What the metadata service of an instance or of a container answers at a path.

@@ -1,7 +1,9 @@
 //! Where credentials come from: the key that signs the call tells.
 
+use jiff::SignedDuration;
+
 use crate::HOST;
-use crate::api::{Api, password};
+use crate::api::{Api, LOGIN, password};
 use crate::home::Home;
 
 fn home(api: &Api) -> Home {
@@ -50,6 +52,36 @@ fn a_role_taken_by_a_profile_signs_the_call() {
     );
     assert_eq!(home.get(HOST).password(), password(1));
     assert_eq!(api.signer(), "ASIAEXAMPLE");
+}
+
+#[test]
+fn an_sso_login_signs_the_call() {
+    let api = Api::giving();
+    let home = home(&api).with_sso();
+    home.login(LOGIN, SignedDuration::from_hours(8));
+    assert_eq!(home.get(HOST).password(), password(1));
+    assert_eq!(api.signer(), "ASIASSO");
+}
+
+#[test]
+fn an_sso_login_that_is_over_is_renewed_by_its_refresh_token() {
+    let api = Api::giving();
+    let home = home(&api).with_sso();
+    home.login("an-older-login", -SignedDuration::from_mins(1));
+    assert_eq!(home.get(HOST).password(), password(1));
+    assert_eq!(api.signer(), "ASIASSORENEWED");
+}
+
+#[test]
+fn an_sso_login_that_the_portal_has_ended_names_the_command_to_run() {
+    let api = Api::giving();
+    let home = home(&api).with_sso();
+    home.login("revoked", SignedDuration::from_hours(8));
+    let outcome = home.get(HOST);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stdout.contains("aws sso login --profile dev"), "{outcome:?}");
+    assert!(outcome.stderr.contains("aws sso login --profile dev"), "{outcome:?}");
+    assert_eq!(api.calls(), 0);
 }
 
 #[test]
