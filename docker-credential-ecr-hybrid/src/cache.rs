@@ -20,7 +20,7 @@ use crate::host::Registry;
 use crate::identity::Base;
 use crate::key::Key;
 use crate::known_accounts::KnownAccounts;
-use crate::lock::{Asked, Lock};
+use crate::lock::{self, Asked, Lock};
 use crate::lock_note::LockNote;
 use crate::log::Log;
 use crate::mint::{self, Order};
@@ -36,6 +36,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a renewal may take while the kept token would do as well.
 const RENEWAL: Duration = Duration::from_secs(3);
+
+/// After this time a key that nobody mints for has nothing alive: AWS gives tokens twelve hours.
+const UNUSED: Duration = Duration::from_hours(24);
+
+/// The most keys that are forgotten with one mint: a desktop's keyring takes its time for each.
+const MOST_FORGOTTEN: usize = 8;
 
 /// The most hosts that are remembered beside one token, newest first.
 const MOST_HOSTS: usize = 32;
@@ -255,6 +261,8 @@ impl TokenSource {
         clock: Instant,
     ) -> Result<Token, TokenError> {
         let deadline = self.deadline();
+        // A credential process may wait for a person, who is asked once, and not every minute.
+        let is_process = matches!(plan.choice.identity.base(), Base::Process { .. });
         // Without a store there is nothing to share, and so no reason to wait for each other.
         let folder = self
             .environment
@@ -271,7 +279,7 @@ impl TokenSource {
             Asked::Taken(_) if let Some(envelope) = kept => return Ok(envelope.token.clone()),
             // The token of whoever has it will be kept nowhere either.
             Asked::Taken(waiting) if says_not_kept(&waiting.read_note()) => None,
-            Asked::Taken(waiting) => waiting.wait(PATIENCE.min(deadline / 2)),
+            Asked::Taken(waiting) => waiting.wait(patience(is_process, deadline)),
         };
         // Whoever held the lock before may have minted, or found out that there is no point.
         if let Some(envelope) = load(plan, stores, Timestamp::now())
@@ -294,8 +302,6 @@ impl TokenSource {
             lock = None;
         }
         let left = deadline.saturating_sub(clock.elapsed());
-        // A credential process may wait for a person, who is not to be asked again every minute.
-        let is_process = matches!(plan.choice.identity.base(), Base::Process { .. });
         let limit = if kept_serves && !is_process {
             left.min(RENEWAL)
         } else {
@@ -320,10 +326,15 @@ impl TokenSource {
                     identity: plan.choice.identity.to_string(),
                 };
                 let is_kept = stores.save(&plan.key, &envelope, Timestamp::now());
-                if let Some(lock) = &mut lock
-                    && !is_kept
-                {
-                    lock.leave_note(&LockNote::not_kept(Timestamp::now()));
+                match &mut lock {
+                    Some(lock) if !is_kept => {
+                        lock.leave_note(&LockNote::not_kept(Timestamp::now()));
+                    }
+                    Some(lock) => lock.is_of_use(),
+                    None => {}
+                }
+                if let Some(folder) = &folder {
+                    forget_unused(folder, stores);
                 }
             }
             Err(TokenError::Aws(error)) => {
@@ -360,6 +371,27 @@ impl TokenSource {
             stores.save(&plan.key, &envelope, Timestamp::now());
             self.log()
                 .line(|| format!("{registry} shares a kept token"));
+        }
+    }
+}
+
+/// How long a call waits for another one. A stopped holder must leave it time for a mint of its own.
+fn patience(is_process: bool, deadline: Duration) -> Duration {
+    if is_process {
+        deadline.saturating_sub(PATIENCE).max(deadline / 2)
+    } else {
+        PATIENCE.min(deadline / 2)
+    }
+}
+
+/// Removes what nobody has renewed for longer than a token lives, from stores that forget nothing by
+/// themselves.
+fn forget_unused(folder: &Path, stores: &Stores) {
+    for (key, lock) in lock::unused(folder, UNUSED).take(MOST_FORGOTTEN) {
+        // A token that lives was minted before its lock told the time.
+        if stores.load(&key, Timestamp::now()).is_none() {
+            stores.delete(&key);
+            lock.is_of_no_more_use();
         }
     }
 }
@@ -422,6 +454,17 @@ fn add_host(hosts: &mut Vec<String>, registry: &Registry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_process_is_waited_for_and_a_stopped_holder_leaves_time_for_a_mint() {
+        let wait =
+            |is_process, seconds| patience(is_process, Duration::from_secs(seconds)).as_secs();
+        assert_eq!(wait(false, 30), 12);
+        assert_eq!(wait(false, 4), 2);
+        assert_eq!(wait(true, 30), 18);
+        assert_eq!(wait(true, 300), 288);
+        assert_eq!(wait(true, 4), 2);
+    }
 
     fn key(variables: &[(&str, &str)], host: &str) -> Key {
         let source = TokenSource::new(Environment::given(variables.iter().copied()));

@@ -13,6 +13,7 @@ pub mod cache;
 pub mod choice;
 pub mod command;
 pub mod configure;
+pub mod core_dump;
 pub mod docker_config;
 mod endpoint;
 pub mod envelope;

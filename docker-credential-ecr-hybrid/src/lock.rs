@@ -8,7 +8,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::key::Key;
 use crate::private_files::{private, private_folder};
@@ -62,6 +62,17 @@ impl Lock {
     pub(crate) fn read_note(&self) -> String {
         note_in(&self.file)
     }
+
+    /// Notes that something is kept under the key from now on.
+    pub(crate) fn is_of_use(&self) {
+        let _ = self.file.set_modified(SystemTime::now());
+    }
+
+    /// Notes that nothing is kept under the key. The file stays: whoever opened it a moment ago would
+    /// have another lock than those who come after.
+    pub(crate) fn is_of_no_more_use(&self) {
+        let _ = self.file.set_modified(SystemTime::UNIX_EPOCH);
+    }
 }
 
 impl Waiting {
@@ -93,13 +104,41 @@ fn note_in(mut file: &File) -> String {
     note
 }
 
-/// The keys that were ever locked in a folder.
+/// The keys of a folder under which something may be kept.
 #[cfg(any(windows, target_os = "macos", test))]
 pub(crate) fn keys(folder: &Path) -> Vec<Key> {
+    let keys = last_used(folder).into_iter();
+    let keys = keys.filter(|(_, at)| *at != SystemTime::UNIX_EPOCH);
+    keys.map(|(key, _)| key).collect()
+}
+
+/// The keys of a folder that nobody has minted for in this time and under which something may be kept,
+/// with their locks. One that somebody has just now is left out.
+pub(crate) fn unused(folder: &Path, time: Duration) -> impl Iterator<Item = (Key, Lock)> {
+    let is_unused = move |at: SystemTime| {
+        at != SystemTime::UNIX_EPOCH && at.elapsed().is_ok_and(|elapsed| elapsed > time)
+    };
+    let keys = last_used(folder).into_iter();
+    let keys = keys.filter(move |(_, at)| is_unused(*at));
+    let lock = move |(key, _)| match Lock::ask(Some(folder), &key) {
+        Asked::Free(lock) => {
+            // Whoever had it until now may have minted.
+            let at = lock.file.metadata().and_then(|file| file.modified());
+            at.is_ok_and(is_unused).then_some((key, lock))
+        }
+        Asked::Taken(_) | Asked::Impossible => None,
+    };
+    keys.filter_map(lock)
+}
+
+/// The keys that were ever locked in a folder, and when something was last kept under them.
+fn last_used(folder: &Path) -> Vec<(Key, SystemTime)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let key = |entry: std::io::Result<std::fs::DirEntry>| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        Key::from_text(name.strip_suffix(".lock")?)
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        let key = Key::from_text(name.strip_suffix(".lock")?)?;
+        Some((key, entry.metadata().ok()?.modified().ok()?))
     };
     entries.filter_map(key).collect()
 }
@@ -164,6 +203,31 @@ mod tests {
             Asked::Impossible => None,
         };
         assert!(late.is_some());
+    }
+
+    #[test]
+    fn what_nobody_has_used_for_long_is_told_once_and_not_while_it_is_locked() {
+        const DAY: Duration = Duration::from_hours(24);
+        let folder = tempfile::tempdir().unwrap();
+        let ask = |name: &str| match Lock::ask(Some(folder.path()), &Key::of_parts(&[name])) {
+            Asked::Free(lock) => lock,
+            _ => panic!("the lock is free"),
+        };
+        let unused = || -> Vec<_> { unused(folder.path(), DAY).collect() };
+        drop(ask("young"));
+        let old = ask("old");
+        old.file.set_modified(SystemTime::now() - DAY * 2).unwrap();
+        assert!(unused().is_empty());
+        drop(old);
+        let (key, lock) = unused().pop().unwrap();
+        assert_eq!(key, Key::of_parts(&["old"]));
+        lock.is_of_no_more_use();
+        drop(lock);
+        assert!(unused().is_empty());
+        assert_eq!(keys(folder.path()), [Key::of_parts(&["young"])]);
+        ask("old").is_of_use();
+        assert_eq!(keys(folder.path()).len(), 2);
+        assert!(unused().is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    ecr_hybrid::core_dump::forbid();
     let words = std::env::args_os().skip(1);
     // Not locked: a token is minted on another thread, and a panic there wants to have its say.
     let code = ecr_hybrid::command::run(

@@ -8,5 +8,6 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    ecr_hybrid::core_dump::forbid();
     kubectl_hybrid::commands::run(std::env::args_os())
 }

@@ -148,6 +148,11 @@ impl Home {
         &self.variables
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cache_folder(&self) -> PathBuf {
+        self.environment().cache_folder().unwrap()
+    }
+
     fn environment(&self) -> Environment {
         let pairs = self.variables.iter();
         Environment::given(pairs.map(|(name, value)| (name.as_str(), value.as_str())))

@@ -1,11 +1,12 @@
 //! The desktop's keyring: a real GNOME Keyring on a bus of its own, and buses that are no use.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ecr_hybrid::environment::Environment;
 use ecr_hybrid::key::Key;
@@ -203,6 +204,39 @@ fn a_keyring_that_is_not_running_is_started_and_one_without_a_collection_passed_
     assert!(answers(&outcome)[0].contains(&password(1)), "{outcome:?}");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("there is no default collection"), "{log}");
+}
+
+#[test]
+fn a_token_that_nobody_renewed_is_removed_with_the_next_one() {
+    if !has_keyring() {
+        return;
+    }
+    let home = Home::of(&Api::giving()).with("HYBRID_STORE", "secret-service");
+    let keyring = Keyring::start(&home);
+    let home = home.with("DBUS_SESSION_BUS_ADDRESS", &keyring.address);
+    let token = home.get(HOST).password();
+    let minted = keyring.store().keys().unwrap();
+    let dead = Key::from_text(&"d".repeat(40)).unwrap();
+    let save = || {
+        keyring
+            .store()
+            .save(&dead, b"of another day", Duration::from_hours(12))
+    };
+    let lock_of = |key: &Key| {
+        let name = PathBuf::from(format!("{}.lock", key.as_str()));
+        File::create(home.cache_folder().join(name)).unwrap()
+    };
+    let other_day = SystemTime::now() - Duration::from_hours(48);
+    save().unwrap();
+    lock_of(&dead).set_modified(other_day).unwrap();
+    // This one is alive, whatever its lock says.
+    lock_of(&minted[0]).set_modified(other_day).unwrap();
+    let home = home.with("AWS_ACCESS_KEY_ID", "AKIDOTHER");
+    assert_ne!(home.get(HOST).password(), token);
+    let kept = keyring.store().keys().unwrap();
+    assert!(!kept.contains(&dead), "{kept:?}");
+    assert!(kept.contains(&minted[0]), "{kept:?}");
+    assert_eq!(kept.len(), 2);
 }
 
 /// A bus that says some words to every client and holds the connection open.

@@ -79,8 +79,14 @@ fn an_sso_login_that_the_portal_has_ended_names_the_command_to_run() {
     home.login("revoked", SignedDuration::from_hours(8));
     let outcome = home.get(HOST);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stdout.contains("aws sso login --profile dev"), "{outcome:?}");
-    assert!(outcome.stderr.contains("aws sso login --profile dev"), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains("aws sso login --profile dev"),
+        "{outcome:?}"
+    );
+    assert!(
+        outcome.stderr.contains("aws sso login --profile dev"),
+        "{outcome:?}"
+    );
     assert_eq!(api.calls(), 0);
 }
 
