@@ -26,6 +26,8 @@ const SERVICES: usize = 20;
 const CHANGED: usize = 5;
 const NAME: &str = "bench-many";
 const STATE_KEY: &str = "bench-many/terraform.tfstate";
+/// The longest of the builds that take time; the others take a second less each.
+const LONGEST_BUILD: usize = CHANGED;
 /// For the work that a deploy has beside building, pushing and rolling out.
 const OWN_WORK: Duration = Duration::from_secs(1);
 /// `ACTION FLAG REPOSITORY…`, a few at a time. What an earlier run has left is there already.
@@ -49,6 +51,15 @@ pub(super) struct Many {
     folder: PathBuf,
     docker: PathBuf,
     changes: Cell<u32>,
+}
+
+/// What a build has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Builds {
+    /// A file is copied: everything is the machine's own work, and the services share its cores.
+    Copy,
+    /// The first services wait, too, each a second longer than the one before, as for a download.
+    Wait,
 }
 
 impl Many {
@@ -75,10 +86,19 @@ impl Many {
         Ok(many)
     }
 
-    /// The row.
-    pub(super) fn row(&self, runs: usize) -> Result<Row, BenchError> {
+    /// The rows.
+    pub(super) fn rows(&self, runs: usize) -> Result<Vec<Row>, BenchError> {
+        let what = format!("deploy, {SERVICES} services, {CHANGED} changed");
+        let of_copies = self.row(&what, runs)?;
+        self.write_dockerfiles(Builds::Wait)?;
+        self.deploy(CHANGED)?;
+        let what = format!("{what}, builds of 1 to {LONGEST_BUILD} s");
+        Ok(vec![of_copies, self.row(&what, runs)?])
+    }
+
+    fn row(&self, what: &str, runs: usize) -> Result<Row, BenchError> {
         contest(
-            &format!("deploy, {SERVICES} services, {CHANGED} changed"),
+            what,
             runs,
             &mut [
                 Contender::new(OURS, || {
@@ -150,31 +170,40 @@ impl Many {
     fn change(&self, service: &str) -> Result<(), BenchError> {
         let change = self.changes.get() + 1;
         self.changes.set(change);
-        let page = self.folder.join(service).join("page");
         let text = format!("{} {service} {change}\n", std::process::id());
-        fs::write(&page, text).map_err(BenchError::io("write", &page))
+        write(&self.folder.join(service).join("page"), &text)
     }
 
     fn write_project(&self) -> Result<(), BenchError> {
-        let write = |path: PathBuf, text: &str| {
-            fs::write(&path, text).map_err(BenchError::io("write", &path))
-        };
         for service in services() {
             let folder = self.folder.join(&service);
             fs::create_dir_all(&folder).map_err(BenchError::io("make the folder", &folder))?;
-            let dockerfile = format!(
-                "FROM {BASE_IMAGE}\nCOPY page /www/page\nUSER 65534\n\
-                 CMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n"
-            );
-            write(folder.join("Dockerfile"), &dockerfile)?;
             self.change(&service)?;
         }
+        self.write_dockerfiles(Builds::Copy)?;
         let settings = format!(
             "project = \"{NAME}\"\nworkspace = \"{WORKSPACE}\"\n\n[terraform.backend]\n\
              bucket = \"{}\"\nkey = \"{STATE_KEY}\"\nregion = \"{REGION}\"\n",
             bucket()
         );
-        write(self.folder.join("hybrid.toml"), &settings)
+        write(&self.folder.join("hybrid.toml"), &settings)
+    }
+
+    fn write_dockerfiles(&self, builds: Builds) -> Result<(), BenchError> {
+        for (at, service) in services().enumerate() {
+            let wait = match builds {
+                Builds::Wait if at < CHANGED => {
+                    format!("RUN sleep {}\n", LONGEST_BUILD - CHANGED + 1 + at)
+                }
+                _ => String::new(),
+            };
+            let dockerfile = format!(
+                "FROM {BASE_IMAGE}\nCOPY page /www/page\n{wait}USER 65534\n\
+                 CMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n"
+            );
+            write(&self.folder.join(service).join("Dockerfile"), &dockerfile)?;
+        }
+        Ok(())
     }
 
     /// Makes or deletes the repositories.
@@ -229,6 +258,10 @@ impl Drop for Many {
         drop(state.stdin(Stdio::null()).output());
         drop(self.repositories("delete-repository", "--force"));
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), BenchError> {
+    fs::write(path, text).map_err(BenchError::io("write", path))
 }
 
 fn services() -> impl Iterator<Item = String> {

@@ -209,7 +209,7 @@ pub fn measure(options: &Measure, report: &Report) -> Result<String, BenchError>
             Many::new(&binaries, scratch.path())
         })?;
         let runs = options.options.many_runs as usize;
-        rows.push(report.step("many services measured", || many.row(runs))?);
+        rows.extend(report.step("many services measured", || many.rows(runs))?);
     }
     if wants(Subject::Scale) {
         let count = options.options.namespaces;
