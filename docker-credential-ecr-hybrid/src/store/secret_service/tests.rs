@@ -139,6 +139,26 @@ fn a_read_asks_for_what_it_needs_once() {
 }
 
 #[test]
+fn behind_a_write_that_is_not_answered_in_time_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("bus");
+    let bus = but(&place, "CreateItem", || None);
+    // Long enough for the removal's own part of it.
+    let store = store(&place, Duration::from_secs(1));
+    let error = save(&store).unwrap_err().to_string();
+    assert!(error.contains("did not answer in time"), "{error}");
+    // Who did not answer once is not asked again.
+    assert!(save(&store).is_err());
+    drop(store);
+    let called = bus.join().unwrap();
+    let written = called.iter().position(|member| member == "CreateItem");
+    assert_eq!(
+        called[written.unwrap()..],
+        ["CreateItem", "Get", "SearchItems", "Delete"]
+    );
+}
+
+#[test]
 fn what_is_not_served_is_unavailable_in_words() {
     type Row = (&'static str, &'static str, &'static str);
     let rows: [Row; 6] = [
