@@ -3,10 +3,10 @@
 mod empty_variables;
 mod given;
 mod regcred;
+mod roll_out;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,9 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use empty_variables::without_empty_variables;
 pub use given::{Given, Source};
 pub use regcred::{Agent, Keeping, Places, Regcred, RegcredStatus, RegcredSync};
+pub use roll_out::RollOut;
 
+use crate::project::config::ContractSource;
 pub use crate::project::config::RollOutStrategy as Strategy;
-use crate::project::config::{ContractSource, Span};
 use crate::registry::ImageReference;
 
 /// Builds at a time when nobody says. The engine shares its cores among them.
@@ -276,9 +277,9 @@ pub struct Deploy {
     /// When one service fails, let all go back to what they ran before
     #[arg(long, env = "HYBRID_ATOMIC", value_parser = BoolishValueParser::new())]
     pub atomic: bool,
-    /// How long a roll-out may take
-    #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
-    pub timeout: Duration,
+    /// Its roll-outs.
+    #[command(flatten)]
+    pub roll_out: RollOut,
 }
 
 /// The value of `--image`.
@@ -316,9 +317,9 @@ pub struct Restart {
     /// Restart the workloads with these labels instead, for example app=web,tier!=db
     #[arg(short = 'l', long, env = "HYBRID_SELECTOR", value_name = "LABELS")]
     pub selector: Option<String>,
-    /// How long a roll-out may take
-    #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
-    pub timeout: Duration,
+    /// Its roll-outs.
+    #[command(flatten)]
+    pub roll_out: RollOut,
 }
 
 /// Flags of `rollback`.
@@ -338,9 +339,9 @@ pub struct Rollback {
     /// Show what would change and change nothing
     #[arg(long, env = "HYBRID_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
-    /// How long a roll-out may take
-    #[arg(long, env = "HYBRID_TIMEOUT_ROLLOUT", default_value = "5m", value_parser = duration)]
-    pub timeout: Duration,
+    /// Its roll-outs.
+    #[command(flatten)]
+    pub roll_out: RollOut,
 }
 
 /// Flags of `logs`.
@@ -443,13 +444,6 @@ pub struct HelperConfigure {
     /// Change Podman's auth.json as well as Docker's config.json
     #[arg(long, env = "HYBRID_HELPER_PODMAN", value_parser = BoolishValueParser::new())]
     pub podman: bool,
-}
-
-/// `90s`, `5m`, `1h`, or a number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .map(Span::duration)
-        .map_err(|error: crate::project::config::SpanError| error.to_string())
 }
 
 #[cfg(test)]

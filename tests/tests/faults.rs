@@ -357,6 +357,40 @@ fn a_restart_whose_pods_are_refused_renews_the_clusters_login() {
     assert!(said.stderr.contains("regcred updated"), "{}", said.stderr);
 }
 
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_restart_that_leaves_pods_alone_renews_the_clusters_login_and_recreates_none() {
+    let project = Project::deployed();
+    let _always = AlwaysPulled::begun();
+    let _dead = DeadTokens;
+    assert!(front().expire_tokens().unwrap() > 0);
+    let said = project.hybrid(&["restart", "search", "--no-unstick"]);
+    let sentence = said.fails(7);
+    let pod = sentence
+        .split_once("pod `")
+        .and_then(|(_, rest)| rest.split_once('`'))
+        .map(|(pod, _)| pod)
+        .expect("the pod that was refused");
+    assert!(
+        said.stderr.contains("the pull secret has a new token"),
+        "{}",
+        said.stderr
+    );
+    let token = password(&login_of_the_cluster());
+    assert!(
+        front().check_token(&token).unwrap().alive,
+        "{}",
+        said.stderr
+    );
+    let found = kubectl_json(&["get", "pod", pod]);
+    assert!(
+        found["metadata"]["deletionTimestamp"].is_null(),
+        "{}",
+        said.stderr
+    );
+    project.hybrid(&["restart", "search"]).succeeds();
+}
+
 /// A way to the engine that can be cut.
 struct Way {
     open: Arc<Mutex<Option<Vec<UnixStream>>>>,

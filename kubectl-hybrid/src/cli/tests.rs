@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _};
 use super::Cli;
 
 /// Variables that several commands read, and which: each means the same in all of them.
-const SHARED: [(&str, &[&str]); 11] = [
+const SHARED: [(&str, &[&str]); 12] = [
     (
         "HYBRID_DRY_RUN",
         &[
@@ -21,6 +21,7 @@ const SHARED: [(&str, &[&str]); 11] = [
         ],
     ),
     ("HYBRID_JOBS", &["build", "deploy"]),
+    ("HYBRID_NO_UNSTICK", &ROLLING),
     ("HYBRID_REGCRED_ALL", &EVERY_REGCRED),
     ("HYBRID_REGCRED_EXCLUDE", &EVERY_REGCRED),
     ("HYBRID_REGCRED_NO_UNSTICK", &KEEPING),
@@ -28,9 +29,10 @@ const SHARED: [(&str, &[&str]); 11] = [
     ("HYBRID_REGCRED_SECRET", &EVERY_REGCRED),
     ("HYBRID_REGCRED_SELECTOR", &EVERY_REGCRED),
     ("HYBRID_REGCRED_SERVICE_ACCOUNT", &KEEPING),
-    ("HYBRID_TIMEOUT_ROLLOUT", &["deploy", "restart", "rollback"]),
+    ("HYBRID_TIMEOUT_ROLLOUT", &ROLLING),
     ("HYBRID_YES", &["init", "unlock"]),
 ];
+const ROLLING: [&str; 3] = ["deploy", "restart", "rollback"];
 const KEEPING: [&str; 3] = ["regcred agent install", "regcred sync", "regcred watch"];
 const EVERY_REGCRED: [&str; 4] = [
     "regcred agent install",

@@ -246,7 +246,7 @@ fn about_delivery(session: &Session<'_>, settings: &mut Settings) -> Result<(), 
     let own = over.is_some_and(|table| table.deploy.timeout.is_some());
     let from = origin("timeout", "deploy", own, file.deploy.timeout.is_some());
     let timeout = file.deploy(workspace).timeout.filter(|_| !said("timeout"));
-    let timeout = timeout.unwrap_or_else(|| Span::from(flags.timeout));
+    let timeout = timeout.unwrap_or_else(|| Span::from(flags.roll_out.timeout));
     settings.add("deploy.timeout", timeout, from);
 
     let hooks = file.hooks(workspace);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::held_lock;
 use super::hooks::{self, Moment};
 use super::images::Workshop;
-use super::regcred::{self, SecretPlan, SecretReport};
+use super::regcred::{self, Refresh, SecretPlan, SecretReport};
 use super::session::{Session, guard};
 use crate::cli::{Deploy, Strategy};
 use crate::error::CommandError;
@@ -78,10 +78,14 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         let context = Some(cluster.context());
         hooks::run(session, &project, context, &workshop, Moment::BeforeBuild).await?;
     }
+    let refresh = Refresh {
+        force: false,
+        unstick: !flags.roll_out.no_unstick,
+    };
     line.now("compares sources, registry and cluster");
     let (plan, secrets) = tokio::try_join!(
         plan::make(session, flags, &cluster, &project, &workshop),
-        regcred::plan(&cluster, &project, false),
+        regcred::plan(&cluster, &project, refresh),
     )?;
     for service in &plan.services {
         session.ui.step("plan", service);

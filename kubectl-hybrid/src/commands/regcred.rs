@@ -37,14 +37,24 @@ pub(super) async fn run(session: &Session<'_>, command: &Regcred) -> Result<Exit
     }
 }
 
+/// How a command that rolls out wants the contract's secrets refreshed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refresh {
+    /// Whether a new token is wanted even where the old one looks alive.
+    pub(super) force: bool,
+    /// Whether pods that wait for credentials are recreated.
+    pub(super) unstick: bool,
+}
+
 /// Looks at the contract's secrets and at the pods that may wait for them. Writes nothing.
 pub(super) async fn plan(
     cluster: &Cluster,
     project: &Project,
-    force: bool,
+    refresh: Refresh,
 ) -> Result<Vec<SecretPlan>, CommandError> {
     let mut job = Job::of(project);
-    job.force = force;
+    job.force = refresh.force;
+    job.unstick = refresh.unstick;
     let found = plan::make(cluster, &job).await?;
     match found.failed.into_iter().next() {
         Some((_, error)) => Err(error),

@@ -54,8 +54,8 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
         });
         services.collect()
     };
-    let timeout = settings::timeout(session, flags.timeout);
-    let renewal = Renewal::new(session, &cluster, &project);
+    let timeout = settings::timeout(session, flags.roll_out.timeout);
+    let renewal = Renewal::new(session, &cluster, &project, flags.roll_out);
     let ended = join_all(targets.iter().map(|target| async {
         let line = session.ui.line(&target.name);
         workload::restart(&cluster, &target.workload, Timestamp::now(), None)

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use futures::future::{join_all, try_join_all};
 use serde::Serialize;
 
-use super::regcred::{self, SecretReport, in_cluster};
+use super::regcred::{self, Refresh, SecretReport, in_cluster};
 use super::renewal::Renewal;
 use super::roll::{self, Roll};
 use super::session::{Session, guard};
@@ -228,9 +228,9 @@ impl Going<'_> {
             service: &service.name,
             workload: &service.workload,
             expected: pins,
-            timeout: settings::timeout(session, self.flags.timeout),
+            timeout: settings::timeout(session, self.flags.roll_out.timeout),
         };
-        let renewal = Renewal::new(session, cluster, self.project);
+        let renewal = Renewal::new(session, cluster, self.project, self.flags.roll_out);
         let ended = renewal.wait(&roll, &line).await;
         if let Some(renewed) = renewal.into_reports() {
             report.pull_secrets = renewed;
@@ -254,7 +254,11 @@ impl Going<'_> {
     }
 
     async fn refresh(&self) -> Result<Vec<SecretReport>, CommandError> {
-        let plans = regcred::plan(self.cluster, self.project, false).await?;
+        let refresh = Refresh {
+            force: false,
+            unstick: !self.flags.roll_out.no_unstick,
+        };
+        let plans = regcred::plan(self.cluster, self.project, refresh).await?;
         let reports = regcred::apply(self.cluster, self.project, plans).await?;
         regcred::say(self.session, &reports);
         Ok(reports)

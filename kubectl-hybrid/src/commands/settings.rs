@@ -44,7 +44,7 @@ pub(super) fn deploy(session: &Session<'_>, flags: &Deploy) -> Deploy {
         flags.strategy = strategy;
     }
     if let (true, Some(timeout)) = (is_free("timeout"), file.timeout) {
-        flags.timeout = timeout.duration();
+        flags.roll_out.timeout = timeout.duration();
     }
     if let (true, Some(jobs)) = (is_free("jobs"), build.jobs) {
         flags.jobs = jobs;

@@ -105,7 +105,7 @@ pub(super) async fn all(
         project,
         plan,
         workshop,
-        renewal: Renewal::new(session, cluster, project),
+        renewal: Renewal::new(session, cluster, project, flags.roll_out),
         refused_token: Cell::new(false),
         together: Together::new(flags.atomic, project.services.len()),
     };
@@ -397,7 +397,7 @@ impl Shop<'_> {
             service: &service.name,
             workload: &service.workload,
             expected,
-            timeout: self.flags.timeout,
+            timeout: self.flags.roll_out.timeout,
         }
     }
 
