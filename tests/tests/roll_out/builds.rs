@@ -45,7 +45,7 @@ impl Drop for Agent {
 }
 
 /// Adds lines to the table of `web`.
-fn configure(project: &Project, original: &str, lines: &str) {
+pub(crate) fn configure(project: &Project, original: &str, lines: &str) {
     let table = "[services.web]\n";
     assert!(original.contains(table));
     let config = original.replace(table, &format!("{table}{lines}\n"));
@@ -60,13 +60,13 @@ fn steps_before_the_pages(project: &Project, original: &str, steps: &str) {
     fs::write(project.path("web/Dockerfile"), dockerfile).unwrap();
 }
 
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let said = Said::of(Command::new("docker").args(arguments)).succeeds();
     said.stdout
 }
 
 /// The image that `web` is built as.
-fn image(project: &Project) -> String {
+pub(crate) fn image(project: &Project) -> String {
     let plan = project
         .hybrid(&["build", "web", "--dry-run", "--output=json"])
         .succeeds()
@@ -74,7 +74,7 @@ fn image(project: &Project) -> String {
     text(&plan["plan"][0]["image"]).to_owned()
 }
 
-fn log() -> String {
+pub(crate) fn log() -> String {
     let home = std::env::var_os("HOME").expect("the sandbox's environment");
     let log = Path::new(&home).join(".cache/kubectl-hybrid/logs/knowledge-repo/web.log");
     fs::read_to_string(log).unwrap()

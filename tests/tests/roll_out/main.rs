@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod buildkit;
 mod builds;
 #[path = "../deployed/mod.rs"]
 mod deployed;

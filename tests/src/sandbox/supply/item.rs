@@ -57,6 +57,8 @@ pub enum Item {
     KubernetesProvider,
     /// checkov, which judges a Terraform configuration by the rules of the trade.
     Checkov,
+    /// buildkitd, a builder outside of the engine.
+    Buildkit,
     /// krew, the plugin manager of kubectl.
     Krew,
     /// `docker-credential-ecr-login` 0.12.0, the peer for side-by-side figures.
@@ -103,6 +105,7 @@ impl Item {
             Self::AwsProvider => "aws provider",
             Self::KubernetesProvider => "kubernetes provider",
             Self::Checkov => "checkov",
+            Self::Buildkit => "buildkitd",
             Self::Krew => "krew",
             Self::EcrLogin => "docker-credential-ecr-login",
             Self::PauseImage => "pause image",

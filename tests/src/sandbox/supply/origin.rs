@@ -132,6 +132,10 @@ pub(super) fn of(item: Item) -> Origin {
             program: None,
             make: Make::Python(&python::CHECKOV),
         },
+        Item::Buildkit => Origin {
+            program: Some(program("buildkitd", VERSION, Takes::AtLeast("0.12"))),
+            make: Make::Go(&recipes::BUILDKIT, "buildkitd"),
+        },
         Item::Krew => Origin {
             program: None,
             make: Make::Go(&recipes::KREW, "krew"),

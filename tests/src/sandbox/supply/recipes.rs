@@ -84,6 +84,17 @@ pub(super) static BUILDX: Recipe = Recipe {
     programs: &[("github.com/docker/buildx/cmd/buildx", "docker-buildx")],
 };
 
+/// BuildKit's daemon, for the tests with a builder of the user's own.
+pub(super) static BUILDKIT: Recipe = Recipe {
+    name: "buildkit",
+    module: "github.com/moby/buildkit",
+    version: "0.25.2",
+    replaces: &[],
+    pinned: None,
+    stamps: &[("github.com/moby/buildkit/version.Version", "v0.25.2")],
+    programs: &[("github.com/moby/buildkit/cmd/buildkitd", "buildkitd")],
+};
+
 /// krew, for the test that installs the plugin.
 pub(super) static KREW: Recipe = Recipe {
     name: "krew",

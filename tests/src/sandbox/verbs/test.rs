@@ -50,6 +50,11 @@ const TOFU: [&str; 2] = [
     "tofu::the_state_and_opentofu_say_the_same",
     "tofu::an_encrypted_state_is_left_to_opentofu",
 ];
+/// The tests of the delivery that need BuildKit.
+const BUILDKIT: [&str; 2] = [
+    "buildkit::a_builder_of_ones_own_has_a_private_base_and_a_cache_in_a_folder",
+    "buildkit::a_builder_whose_disk_is_full_is_named_and_the_next_deploy_goes_on",
+];
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
     "AWS_",
@@ -211,10 +216,24 @@ impl Run<'_> {
     fn one_by_one(&self, suites: &[(&str, &str)]) {
         for &(name, suite) in suites {
             let mut of_the_tests = vec!["--ignored", "--test-threads=1"];
+            let mut command = self.real(&["--test", suite]);
             if suite == "clients" && !self.has_podman() {
                 of_the_tests.extend(["--skip", "podman"]);
             }
-            self.cargo_step(name, self.real(&["--test", suite]), &of_the_tests);
+            if suite == "roll_out" {
+                match supply::ensure(Item::Buildkit, self.layout.cache(), self.report) {
+                    Ok(part) => {
+                        command.env("HYBRID_TEST_BUILDKITD", part.path);
+                    }
+                    Err(error) => {
+                        of_the_tests.extend(["--skip", "buildkit::"]);
+                        for test in BUILDKIT {
+                            self.skip(name, test, &format!("BuildKit cannot be had: {error}"));
+                        }
+                    }
+                }
+            }
+            self.cargo_step(name, command, &of_the_tests);
         }
     }
 
