@@ -23,8 +23,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kubectl_hybrid::cluster::pods::{self, Remedy};
 use kubectl_hybrid::cluster::pull_secret::{
-    self, Change, Marks, Outcome, Policy, PullSecretError, Refusal, RegistryLogin, SecretRef, sync,
-    view,
+    self, Change, Outcome, Policy, PullSecretError, Refusal, RegistryLogin, SecretRef, sync, view,
 };
 use kubectl_hybrid::cluster::rollout::End;
 use kubectl_hybrid::cluster::service_account::{Link, link};
@@ -60,16 +59,21 @@ async fn sync_login(
         username,
         password: &password,
         expires_at: now + SignedDuration::from_hours(12),
-    };
-    let marks = Marks {
-        refreshed_by: "kubectl-hybrid/test".to_owned(),
-        ..Marks::default()
+        origin: None,
     };
     let policy = Policy {
         min_life: Duration::from_hours(6),
         ..Policy::default()
     };
-    sync(cluster, target, &[login], &marks, policy, now).await
+    sync(
+        cluster,
+        target,
+        &[login],
+        "kubectl-hybrid/test",
+        policy,
+        now,
+    )
+    .await
 }
 
 async fn read(cluster: &Cluster, target: &SecretRef) -> SecretObject {
@@ -427,12 +431,13 @@ async fn only_pods_that_wait_for_credentials_are_made_anew_after_a_refresh() {
             username: "AWS",
             password: &password,
             expires_at: Timestamp::now() + SignedDuration::from_hours(12),
+            origin: None,
         };
         sync(
             &cluster,
             &target,
             &[login],
-            &Marks::default(),
+            "kubectl-hybrid/test",
             policy,
             Timestamp::now(),
         )

@@ -5,6 +5,7 @@ mod apply;
 mod job;
 mod logins;
 mod plan;
+mod power;
 mod status;
 mod sync;
 mod watch;

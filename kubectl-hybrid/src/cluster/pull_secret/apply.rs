@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::plan::{Marks, Plan, Policy, RegistryLogin, Write, plan};
+use super::plan::{Plan, Policy, RegistryLogin, Write, plan};
 use super::reason::{Reason, Refusal};
 use super::{DATA_KEY, LABEL_MANAGED_BY, SECRET_TYPE};
 use crate::cluster::patience::{Passing, patiently};
@@ -146,12 +146,12 @@ pub async fn sync(
     cluster: &Cluster,
     secret: &SecretRef,
     wanted: &[RegistryLogin<'_>],
-    marks: &Marks,
+    refreshed_by: &str,
     policy: Policy,
     now: Timestamp,
 ) -> Result<Outcome, PullSecretError> {
     let seen = patiently(|| read(cluster, secret)).await?;
-    sync_from(cluster, secret, seen, wanted, marks, policy, now).await
+    sync_from(cluster, secret, seen, wanted, refreshed_by, policy, now).await
 }
 
 /// As [`sync`], beginning with the secret as it was `seen` before. It is read anew only when it
@@ -166,7 +166,7 @@ pub async fn sync_from(
     secret: &SecretRef,
     seen: Option<SecretObject>,
     wanted: &[RegistryLogin<'_>],
-    marks: &Marks,
+    refreshed_by: &str,
     policy: Policy,
     now: Timestamp,
 ) -> Result<Outcome, PullSecretError> {
@@ -177,7 +177,7 @@ pub async fn sync_from(
         }
         // A write is conditional on the version that was read, so trying it twice is safe.
         let applied = patiently(|| {
-            let plan = plan(existing.as_ref(), wanted, marks, now, policy);
+            let plan = plan(existing.as_ref(), wanted, refreshed_by, now, policy);
             apply(cluster, secret, plan)
         });
         if let Some(outcome) = applied.await? {
@@ -377,6 +377,7 @@ mod tests {
             username: "AWS",
             password: &password,
             expires_at: "2026-11-23T22:00:00Z".parse().unwrap(),
+            origin: None,
         };
         let policy = Policy {
             min_life: std::time::Duration::from_hours(6),
@@ -386,7 +387,7 @@ mod tests {
             cluster,
             &target(),
             &[login],
-            &Marks::default(),
+            "kubectl-hybrid/0.1.0",
             policy,
             NOW.parse().unwrap(),
         )

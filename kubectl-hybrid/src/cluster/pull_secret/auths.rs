@@ -325,7 +325,8 @@ fn login(username: &str, password: &Secret) -> Option<Box<RawValue>> {
     .ok()
 }
 
-fn expiry_of(password: &Secret) -> Option<Timestamp> {
+/// The expiry that the password itself carries.
+pub(super) fn expiry_of(password: &Secret) -> Option<Timestamp> {
     ecr_hybrid::token::expiry_of_password(password.expose())
 }
 

@@ -4,7 +4,9 @@
 //! Kubernetes 1.35 on the kubelet then asks the registry again for every cached image.
 
 mod apply;
+mod assess;
 mod auths;
+mod marks;
 mod owner;
 mod plan;
 mod reason;
@@ -14,9 +16,11 @@ mod view;
 pub use apply::{
     Change, MAX_ATTEMPTS, Outcome, PullSecretError, SecretRef, apply, read, sync, sync_from,
 };
+pub use assess::{aged, assess, due_at};
 pub use auths::{Credential, Document, Entry, Expiry};
+pub use marks::Origin;
 pub use owner::Owner;
-pub use plan::{Fresh, Marks, Plan, Policy, RegistryLogin, Write, assess, due_at, plan, refusal};
+pub use plan::{Fresh, Plan, Policy, RegistryLogin, Write, plan, refusal};
 pub use reason::{Obstacle, Reason, Refusal};
 pub use survey::survey;
 pub use view::{PullSecretView, RegistryView, view};
@@ -34,11 +38,14 @@ pub const LEGACY_KEY: &str = ".dockercfg";
 pub const ANNOTATION_EXPIRES_AT: &str = "kubectl-hybrid.dev/expires-at";
 /// When the first of our logins was issued, RFC 3339.
 pub const ANNOTATION_ISSUED_AT: &str = "kubectl-hybrid.dev/issued-at";
-/// How the principal was come by: profile, SSO session, role.
+/// What is known of each of our logins, as JSON: by registry, `expiresAt`, `issuedAt`, `principal`
+/// and `source`.
+pub const ANNOTATION_LOGINS: &str = "kubectl-hybrid.dev/logins";
+/// How the principals were come by: profile, SSO session, role. Separated by commas.
 pub const ANNOTATION_SOURCE: &str = "kubectl-hybrid.dev/source";
 /// The registries that we keep, separated by commas.
 pub const ANNOTATION_REGISTRIES: &str = "kubectl-hybrid.dev/registries";
-/// The ARN of the AWS identity that the logins stand for.
+/// The ARNs of the AWS identities that the logins stand for, separated by commas.
 pub const ANNOTATION_PRINCIPAL: &str = "kubectl-hybrid.dev/principal";
 /// Which tool wrote last, with its version.
 pub const ANNOTATION_REFRESHED_BY: &str = "kubectl-hybrid.dev/refreshed-by";

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ecr_hybrid::secret::Secret;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 
-use super::auths::{Document, Entry, Expiry};
+use super::assess::assess;
+use super::auths::{Document, Entry};
+use super::marks::{Marks, Origin};
 use super::owner::Owner;
 use super::reason::{Obstacle, Reason, Refusal};
-use super::{
-    ANNOTATION_EXPIRES_AT, ANNOTATION_ISSUED_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY,
-    ANNOTATION_REGISTRIES, ANNOTATION_SOURCE, DATA_KEY, LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE,
-};
+use super::{DATA_KEY, LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE};
 
 /// A login that the secret shall hold.
 #[derive(Clone, Copy)]
@@ -26,19 +25,8 @@ pub struct RegistryLogin<'a> {
     pub password: &'a Secret,
     /// When the password ends.
     pub expires_at: Timestamp,
-}
-
-/// What is written beside the logins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// The ARN that the logins stand for, when it is known.
-    pub principal: Option<String>,
-    /// How the principal was come by, for example `profile dev`.
-    pub source: Option<String>,
-    /// When the first of the logins was issued: its life is counted from there.
-    pub issued_at: Option<Timestamp>,
-    /// The tool with its version, for example `kubectl-hybrid/0.1.0`.
-    pub refreshed_by: String,
+    /// Where it comes from, when that is known.
+    pub origin: Option<&'a Origin>,
 }
 
 /// When to write.
@@ -100,121 +88,26 @@ pub struct Write {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is wrong with `existing`, for these registries. Empty means that nothing has to be minted.
-pub fn assess(
-    existing: Option<&SecretObject>,
-    registries: &[&str],
-    username: &str,
-    now: Timestamp,
-    policy: Policy,
-) -> Vec<Reason> {
-    let Some(existing) = existing else {
-        return vec![Reason::NoSecret];
-    };
-    let document = document_of(existing);
-    if let Some(why) = document.broken() {
-        return vec![Reason::Unreadable {
-            why: why.to_owned(),
-        }];
-    }
-    let annotated = annotated_expiry(existing);
-    let issued = annotation(existing, ANNOTATION_ISSUED_AT).and_then(|at| at.parse().ok());
-    let mut reasons = Vec::new();
-    for (key, entry) in document.entries() {
-        if let Entry::Broken(why) = entry {
-            reasons.push(Reason::BrokenEntry {
-                key: key.to_owned(),
-                why,
-            });
-        }
-    }
-    for registry in registries {
-        let named = || (*registry).to_owned();
-        match document.entry(registry) {
-            None | Some(Entry::Empty) => reasons.push(Reason::Missing { registry: named() }),
-            // Named above.
-            Some(Entry::Broken(_)) => {}
-            Some(Entry::Login(login)) if login.username != username => {
-                reasons.push(Reason::Username {
-                    registry: named(),
-                    found: login.username,
-                });
-            }
-            Some(Entry::Login(login)) => match Expiry::of(&login.password, annotated).at() {
-                None => reasons.push(Reason::UnknownExpiry { registry: named() }),
-                Some(at) if at <= now => reasons.push(Reason::Expired {
-                    registry: named(),
-                    at,
-                }),
-                Some(at) if at.duration_since(now) < needed_life(at, issued, policy) => {
-                    reasons.push(Reason::ExpiresSoon {
-                        registry: named(),
-                        at,
-                    });
-                }
-                Some(_) => {}
-            },
-        }
-        for key in document.other_spellings(registry) {
-            reasons.push(Reason::OtherSpelling {
-                registry: named(),
-                key: key.to_owned(),
-            });
-        }
-    }
-    reasons
-}
-
-/// How much life a login that ends at `at` must have left.
-fn needed_life(at: Timestamp, issued: Option<Timestamp>, policy: Policy) -> SignedDuration {
-    let most = signed(policy.min_life);
-    issued
-        .map(|issued| at.duration_since(issued) / 2)
-        .filter(SignedDuration::is_positive)
-        .map_or(most, |half| half.min(most))
-}
-
-/// When [`assess`] will first find a reason, as far as time alone decides. `None` when a login does
-/// not say when it ends, or is not there.
-pub fn due_at(existing: &SecretObject, registries: &[&str], policy: Policy) -> Option<Timestamp> {
-    let document = document_of(existing);
-    let annotated = annotated_expiry(existing);
-    let issued = annotation(existing, ANNOTATION_ISSUED_AT).and_then(|at| at.parse().ok());
-    let mut first: Option<Timestamp> = None;
-    for registry in registries {
-        let Some(Entry::Login(login)) = document.entry(registry) else {
-            return None;
-        };
-        let at = Expiry::of(&login.password, annotated).at()?;
-        let due = at.checked_sub(needed_life(at, issued, policy)).ok()?;
-        first = Some(first.map_or(due, |first| first.min(due)));
-    }
-    first
-}
-
-/// Decides what to do so that `existing` holds the `wanted` logins.
+/// Decides what to do so that `existing` holds the `wanted` logins. `refreshed_by` is the tool with
+/// its version, for example `kubectl-hybrid 0.1.0`.
 pub fn plan(
     existing: Option<&SecretObject>,
     wanted: &[RegistryLogin<'_>],
-    marks: &Marks,
+    refreshed_by: &str,
     now: Timestamp,
     policy: Policy,
 ) -> Plan {
     let Some(existing) = existing else {
-        return Plan::Create(write(Document::default(), wanted, marks, Before::default()));
+        let (document, marks) = (Document::default(), Marks::default());
+        return Plan::Create(write(document, wanted, marks, None, refreshed_by));
     };
+    let marks = Marks::of(existing);
     let registries: Vec<&str> = wanted.iter().map(|login| login.registry).collect();
     let username = wanted.first().map_or("AWS", |login| login.username);
     let mut reasons = assess(Some(existing), &registries, username, now, policy);
     let mut document = document_of(existing);
-    if let (Some(found), Some(wanted)) = (
-        annotation(existing, ANNOTATION_PRINCIPAL),
-        marks.principal.as_deref(),
-    ) && found != wanted
-    {
-        reasons.push(Reason::Principal {
-            found: found.to_owned(),
-        });
+    for login in wanted {
+        reasons.extend(other_principal(&document, &marks, login));
     }
     let alive = reasons.iter().all(Reason::lets_pull);
     if policy.always && alive && !holds(&document, wanted) {
@@ -224,7 +117,7 @@ pub fn plan(
     let only_age = reasons
         .iter()
         .all(|reason| matches!(reason, Reason::ExpiresSoon { .. }));
-    let here = first_expiry(&document, existing, &registries);
+    let here = first_expiry(&document, &marks, &registries);
     let better = wanted.iter().map(|login| login.expires_at).min();
     if only_age && !policy.always && here >= better {
         reasons.clear();
@@ -245,21 +138,30 @@ pub fn plan(
     if document.broken().is_some() {
         document = Document::default();
     }
-    let before = Before {
-        resource_version: existing.metadata.resource_version.clone(),
-        registries: annotation(existing, ANNOTATION_REGISTRIES)
-            .into_iter()
-            .flat_map(|names| names.split(','))
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        expires_at: annotated_expiry(existing),
-    };
+    let version = existing.metadata.resource_version.clone();
     Plan::Update {
         reasons,
         dropped,
-        write: write(document, wanted, marks, before),
+        write: write(document, wanted, marks, version, refreshed_by),
     }
+}
+
+/// A login that stands for another identity than the one that would take its place.
+fn other_principal(
+    document: &Document,
+    marks: &Marks,
+    wanted: &RegistryLogin<'_>,
+) -> Option<Reason> {
+    let Some(Entry::Login(login)) = document.entry(wanted.registry) else {
+        return None;
+    };
+    let found = marks.origin_of(wanted.registry, &login).principal?;
+    let principal = wanted.origin?.principal.as_deref()?;
+    // Several were said of all logins together once.
+    (!found.split(", ").any(|found| found == principal)).then(|| Reason::Principal {
+        registry: wanted.registry.to_owned(),
+        found,
+    })
 }
 
 /// Why `existing` must not be written, whatever it holds. [`Refusal::weigh`] says what that means.
@@ -303,52 +205,34 @@ fn foreign(existing: &SecretObject, registries: &[&str]) -> Vec<String> {
     foreign.into_iter().map(str::to_owned).collect()
 }
 
-/// What an update finds.
-#[derive(Default)]
-struct Before {
-    resource_version: Option<String>,
-    /// The registries that were kept until now: another workspace may keep them here as well.
-    registries: Vec<String>,
-    expires_at: Option<Timestamp>,
-}
-
 fn write(
     mut document: Document,
     wanted: &[RegistryLogin<'_>],
-    marks: &Marks,
-    before: Before,
+    mut marks: Marks,
+    resource_version: Option<String>,
+    refreshed_by: &str,
 ) -> Write {
     for login in wanted {
         document.put(login.registry, login.username, login.password);
     }
-    let mut registries: Vec<String> = wanted
-        .iter()
-        .map(|login| login.registry.to_owned())
-        .collect();
     let expires_at = wanted.iter().map(|login| login.expires_at).min();
-    let mut annotated = expires_at;
-    for other in before.registries {
-        if let (false, Some(Entry::Login(login))) =
-            (registries.contains(&other), document.entry(&other))
-        {
-            annotated = annotated.min(Expiry::of(&login.password, before.expires_at).at());
-            registries.push(other);
+    // Another workspace may keep its registries here as well.
+    let mut kept: Vec<(String, Option<Timestamp>)> = Vec::new();
+    for other in marks.registries() {
+        let is_known = wanted.iter().any(|login| login.registry == other)
+            || kept.iter().any(|(registry, _)| registry == other);
+        if let (false, Some(Entry::Login(login))) = (is_known, document.entry(other)) {
+            kept.push((other.clone(), marks.expiry_of(other, &login).at()));
         }
     }
-    let moment = |at: Option<Timestamp>| at.map(|at| format!("{at:.0}"));
-    let annotations = BTreeMap::from([
-        (ANNOTATION_EXPIRES_AT, moment(annotated.or(expires_at))),
-        (ANNOTATION_ISSUED_AT, moment(marks.issued_at)),
-        (ANNOTATION_REGISTRIES, Some(registries.join(","))),
-        (ANNOTATION_PRINCIPAL, marks.principal.clone()),
-        (ANNOTATION_SOURCE, marks.source.clone()),
-        (ANNOTATION_REFRESHED_BY, Some(marks.refreshed_by.clone())),
-    ]);
+    let ends = kept.iter().filter_map(|(_, ends)| *ends);
+    let annotated = ends.chain(expires_at).min();
+    marks.renew(wanted, &kept);
     Write {
         data: document.to_bytes(),
-        annotations,
-        resource_version: before.resource_version,
-        registries,
+        annotations: marks.annotations(annotated, refreshed_by),
+        resource_version,
+        registries: marks.registries().to_vec(),
         expires_at,
     }
 }
@@ -366,16 +250,11 @@ fn holds(document: &Document, wanted: &[RegistryLogin<'_>]) -> bool {
         })
 }
 
-fn first_expiry(
-    document: &Document,
-    secret: &SecretObject,
-    registries: &[&str],
-) -> Option<Timestamp> {
-    let annotated = annotated_expiry(secret);
+fn first_expiry(document: &Document, marks: &Marks, registries: &[&str]) -> Option<Timestamp> {
     registries
         .iter()
         .filter_map(|registry| match document.entry(registry) {
-            Some(Entry::Login(login)) => Expiry::of(&login.password, annotated).at(),
+            Some(Entry::Login(login)) => marks.expiry_of(registry, &login).at(),
             _ => None,
         })
         .min()
@@ -389,23 +268,6 @@ pub(super) fn document_of(secret: &SecretObject) -> Document {
         of(DATA_KEY).map(Document::parse)
     };
     document.unwrap_or_default()
-}
-
-pub(super) fn annotation<'a>(secret: &'a SecretObject, name: &str) -> Option<&'a str> {
-    secret
-        .metadata
-        .annotations
-        .as_ref()?
-        .get(name)
-        .map(String::as_str)
-}
-
-pub(super) fn annotated_expiry(secret: &SecretObject) -> Option<Timestamp> {
-    annotation(secret, ANNOTATION_EXPIRES_AT)?.parse().ok()
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

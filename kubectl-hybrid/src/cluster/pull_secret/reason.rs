@@ -63,10 +63,21 @@ pub enum Reason {
         /// What is wrong with it.
         why: String,
     },
-    /// It stands for another AWS identity.
+    /// The login stands for another AWS identity.
     Principal {
+        /// The registry.
+        registry: String,
         /// The identity that was found.
         found: String,
+    },
+    /// The login was not minted through the contract's pull-only role.
+    TooMuchPower {
+        /// The registry.
+        registry: String,
+        /// The identity that was found.
+        found: String,
+        /// The role.
+        role: String,
     },
     /// The registry refused the login, though it looks alive.
     RefusedByRegistry,
@@ -77,7 +88,10 @@ impl Reason {
     pub fn lets_pull(&self) -> bool {
         matches!(
             self,
-            Self::ExpiresSoon { .. } | Self::Principal { .. } | Self::OtherSpelling { .. }
+            Self::ExpiresSoon { .. }
+                | Self::Principal { .. }
+                | Self::TooMuchPower { .. }
+                | Self::OtherSpelling { .. }
         )
     }
 }
@@ -114,7 +128,20 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Unreadable { why } => write!(f, "its content cannot be read: {why}"),
-            Self::Principal { found } => write!(f, "it stands for another identity, {found}"),
+            Self::Principal { registry, found } => {
+                write!(
+                    f,
+                    "the login for {registry} is of another identity, {found}"
+                )
+            }
+            Self::TooMuchPower {
+                registry,
+                found,
+                role,
+            } => write!(
+                f,
+                "the login for {registry} is of {found}, not of the pull-only role {role}"
+            ),
             Self::RefusedByRegistry => f.write_str("the registry does not accept the login"),
         }
     }

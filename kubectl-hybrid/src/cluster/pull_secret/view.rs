@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use serde::Serialize;
 
-use super::auths::{Entry, Expiry};
+use super::auths::Entry;
+use super::marks::{Marks, annotation};
 use super::owner::Owner;
-use super::plan::{annotated_expiry, annotation, document_of};
+use super::plan::document_of;
 use super::{
     ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, ANNOTATION_SOURCE,
     LEGACY_TYPE, SECRET_TYPE,
@@ -35,10 +36,10 @@ pub struct PullSecretView {
     /// When the first of our logins ends, as annotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotated_expiry: Option<Timestamp>,
-    /// The AWS identity that the logins stand for, as annotated.
+    /// The AWS identities that the logins stand for, as annotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// How that identity was come by, as annotated.
+    /// How those identities were come by, as annotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The tool that wrote last, as annotated.
@@ -62,6 +63,12 @@ pub struct RegistryView {
     /// When the login ends, when that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The AWS identity that it stands for, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// How that identity was come by, as annotated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What is wrong with the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -95,10 +102,11 @@ impl PullSecretView {
 pub fn view(secret: &SecretObject) -> PullSecretView {
     let kind = secret.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
     let document = document_of(secret);
-    let annotated = annotated_expiry(secret);
+    let marks = Marks::of(secret);
+    let annotated = marks.first_expiry();
     let mut registries: Vec<RegistryView> = document
         .entries()
-        .map(|(key, entry)| registry(key, &entry, annotated))
+        .map(|(key, entry)| registry(key, &entry, &marks))
         .collect();
     for entry in &mut registries {
         if entry.problem.is_none() && crate::cluster::keyring::normal_key(&entry.key).is_none() {
@@ -131,27 +139,30 @@ pub fn view(secret: &SecretObject) -> PullSecretView {
     }
 }
 
-fn registry(key: &str, entry: &Entry, annotated: Option<Timestamp>) -> RegistryView {
-    let (username, expires_at, problem) = match entry {
-        Entry::Login(login) => {
-            // The annotation speaks of Amazon ECR logins only.
-            let annotated = annotated.filter(|_| login.username == "AWS");
-            let expires_at = Expiry::of(&login.password, annotated).at();
-            (Some(login.username.clone()), expires_at, None)
-        }
-        Entry::Empty => (
-            None,
-            None,
-            Some("no login: it was copied from a Docker config with a credential store".to_owned()),
-        ),
-        Entry::Broken(why) => (None, None, Some(why.clone())),
-    };
-    RegistryView {
+fn registry(key: &str, entry: &Entry, marks: &Marks) -> RegistryView {
+    let mut view = RegistryView {
         key: key.to_owned(),
-        username,
-        expires_at,
-        problem,
+        username: None,
+        expires_at: None,
+        principal: None,
+        source: None,
+        problem: None,
+    };
+    match entry {
+        Entry::Login(login) => {
+            let origin = marks.origin_of(key, login);
+            view.username = Some(login.username.clone());
+            view.expires_at = marks.expiry_of(key, login).at();
+            view.principal = origin.principal;
+            view.source = origin.source;
+        }
+        Entry::Empty => {
+            let why = "no login: it was copied from a Docker config with a credential store";
+            view.problem = Some(why.to_owned());
+        }
+        Entry::Broken(why) => view.problem = Some(why.clone()),
     }
+    view
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use super::plan::{SecretPlan, Seen};
 use super::{MINIMUM_LIFE, in_cluster};
 use crate::cluster::pods::{self, Remedy, StuckPod};
 use crate::cluster::pull_secret::{
-    self, Change, Marks, Obstacle, Outcome, Policy, PullSecretError, Reason, RegistryLogin,
+    self, Change, Obstacle, Outcome, Policy, PullSecretError, Reason, RegistryLogin,
 };
 use crate::cluster::service_account::{Link, link};
 use crate::cluster::trouble::PullFault;
-use crate::cluster::{AT_A_TIME, Cluster};
+use crate::cluster::{AT_A_TIME, Cluster, FIELD_MANAGER};
 use crate::error::CommandError;
 use crate::exit::Exit;
 
@@ -83,7 +83,7 @@ pub(super) async fn all(
     };
     let given = minted.as_ref().map(|minted: &Minted| Given {
         logins: minted.logins(),
-        marks: minted.marks(),
+        refreshed_by: format!("{FIELD_MANAGER} {}", env!("CARGO_PKG_VERSION")),
     });
     let given = given.as_ref();
     let mut applied = stream::iter(plans)
@@ -101,7 +101,7 @@ pub(super) async fn all(
 /// What every secret gets.
 struct Given<'a> {
     logins: Vec<RegistryLogin<'a>>,
-    marks: Marks,
+    refreshed_by: String,
 }
 
 async fn one(
@@ -189,13 +189,13 @@ async fn write(
         take_over: false,
     };
     let now = Timestamp::now();
-    let (logins, marks) = (&given.logins, &given.marks);
+    let (logins, tool) = (&given.logins, &given.refreshed_by);
     match std::mem::replace(&mut plan.seen, Seen::Dropped) {
         Seen::Known(seen) => {
             let seen = seen.map(|seen| *seen);
-            pull_secret::sync_from(cluster, &secret, seen, logins, marks, policy, now).await
+            pull_secret::sync_from(cluster, &secret, seen, logins, tool, policy, now).await
         }
-        Seen::Dropped => pull_secret::sync(cluster, &secret, logins, marks, policy, now).await,
+        Seen::Dropped => pull_secret::sync(cluster, &secret, logins, tool, policy, now).await,
     }
 }
 

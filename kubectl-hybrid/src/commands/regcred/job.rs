@@ -73,21 +73,6 @@ impl Job {
         }
     }
 
-    /// Whether a secret with this annotated principal may do no more than pull: each of its logins
-    /// was minted through the role for it.
-    pub(super) fn is_pull_only(&self, principal: Option<&str>) -> bool {
-        let found: Vec<&str> = principal
-            .into_iter()
-            .flat_map(|all| all.split(", "))
-            .collect();
-        let roles: Vec<&str> = self
-            .logins
-            .iter()
-            .filter_map(|wanted| wanted.role.as_deref())
-            .collect();
-        !found.is_empty() && found.iter().all(|one| roles.contains(one))
-    }
-
     /// The hosts of the registries.
     pub(super) fn hosts(&self) -> Vec<&str> {
         self.logins

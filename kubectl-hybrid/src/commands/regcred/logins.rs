@@ -4,12 +4,10 @@ use ecr_hybrid::cache::TokenSource;
 use ecr_hybrid::error::TokenError;
 use ecr_hybrid::identity::{Base, Identity, Source};
 use ecr_hybrid::token::Token;
-use jiff::Timestamp;
 
 use super::MINIMUM_LIFE;
 use super::job::Wanted;
-use crate::cluster::FIELD_MANAGER;
-use crate::cluster::pull_secret::{Marks, RegistryLogin};
+use crate::cluster::pull_secret::{Origin, RegistryLogin};
 use crate::error::CommandError;
 use crate::exit::Exit;
 
@@ -22,8 +20,7 @@ pub(super) struct Minted {
 struct MintedLogin {
     registry: String,
     token: Token,
-    principal: String,
-    source: String,
+    origin: Origin,
 }
 
 impl Minted {
@@ -36,32 +33,9 @@ impl Minted {
                 username: login.token.username(),
                 password: login.token.password(),
                 expires_at: login.token.expires_at(),
+                origin: Some(&login.origin),
             })
             .collect()
-    }
-
-    /// What is written beside them.
-    pub(super) fn marks(&self) -> Marks {
-        let joined = |text: fn(&MintedLogin) -> &str| {
-            let mut distinct: Vec<&str> = Vec::new();
-            for login in &self.logins {
-                if !distinct.contains(&text(login)) {
-                    distinct.push(text(login));
-                }
-            }
-            distinct.join(", ")
-        };
-        let issued: Option<Timestamp> = self
-            .logins
-            .iter()
-            .map(|login| login.token.issued_at())
-            .min();
-        Marks {
-            principal: Some(joined(|login| &login.principal)),
-            source: Some(joined(|login| &login.source)),
-            issued_at: issued,
-            refreshed_by: format!("{FIELD_MANAGER} {}", env!("CARGO_PKG_VERSION")),
-        }
     }
 }
 
@@ -112,11 +86,16 @@ fn mint_one(wanted: &Wanted, refused: bool) -> Result<MintedLogin, TokenError> {
         source.forget(registry);
     }
     let identity = source.plan(registry)?.choice.identity;
+    let token = source.token(registry)?;
+    let origin = Origin {
+        principal: Some(principal(&identity)),
+        source: Some(identity.to_string()),
+        issued_at: Some(token.issued_at()),
+    };
     Ok(MintedLogin {
         registry: registry.host().to_owned(),
-        token: source.token(registry)?,
-        principal: principal(&identity),
-        source: identity.to_string(),
+        token,
+        origin,
     })
 }
 

@@ -12,7 +12,7 @@ use super::job::Job;
 use super::{MINIMUM_LIFE, in_cluster};
 use crate::cluster::pods::{self, Remedy, StuckPod};
 use crate::cluster::pull_secret::{
-    self, ANNOTATION_PRINCIPAL, Obstacle, Policy, PullSecretError, Reason, Refusal, SecretRef,
+    self, Obstacle, Policy, PullSecretError, Reason, Refusal, SecretRef,
 };
 use crate::cluster::{AT_A_TIME, Cluster, FIELD_MANAGER, listing, service_account};
 use crate::error::CommandError;
@@ -227,17 +227,14 @@ fn look(
         ..Policy::default()
     };
     let mut reasons = pull_secret::assess(secret.as_ref(), hosts, "AWS", now, policy);
-    reasons.extend(
-        secret
-            .as_ref()
-            .and_then(|secret| too_much_power(job, secret)),
-    );
+    let view = secret.as_ref().map(pull_secret::view);
+    if let Some(view) = &view {
+        reasons.extend(job.all_with_too_much_power(view));
+    }
     if job.force && reasons.iter().all(Reason::lets_pull) {
         reasons.push(Reason::RefusedByRegistry);
     }
-    let expires_at = secret
-        .as_ref()
-        .and_then(|secret| first_end(&pull_secret::view(secret), hosts));
+    let expires_at = view.and_then(|view| first_end(&view, hosts));
     SecretPlan {
         namespace: namespace.to_owned(),
         name: job.secret.clone(),
@@ -257,21 +254,6 @@ fn look(
         },
         reasons,
     }
-}
-
-/// A login that was not minted through the pull-only role, though the contract names one.
-pub(super) fn too_much_power(job: &Job, secret: &Secret) -> Option<Reason> {
-    let annotations = secret.metadata.annotations.as_ref()?;
-    let found = annotations.get(ANNOTATION_PRINCIPAL)?;
-    let wanted: BTreeSet<&str> = job
-        .logins
-        .iter()
-        .filter_map(|wanted| wanted.role.as_deref())
-        .collect();
-    let has = |role: &&str| found.split(", ").any(|principal| principal == *role);
-    (!wanted.iter().all(has)).then(|| Reason::Principal {
-        found: found.clone(),
-    })
 }
 
 fn first_end(view: &pull_secret::PullSecretView, hosts: &[&str]) -> Option<Timestamp> {

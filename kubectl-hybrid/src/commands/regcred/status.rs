@@ -1,50 +1,24 @@
 //! `kubectl hybrid regcred status`: each pull secret, who uses it, and what is wrong with it.
 
+mod row;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
-use serde::Serialize;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 
+use super::in_cluster;
 use super::job::{Job, scope};
-use super::{MINIMUM_LIFE, in_cluster};
+use super::power::Power;
+use super::sync::ended;
 use crate::cli::RegcredStatus;
-use crate::cluster::pull_secret::{self, Owner, Policy, PullSecretView, Reason, RegistryView};
-use crate::cluster::{keyring, listing, service_account};
+use crate::cluster::{keyring, listing, pull_secret, service_account};
 use crate::commands::session::{Session, guard};
 use crate::commands::time_left;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::ui::table;
-
-/// The pull secret of one namespace.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    namespace: String,
-    name: String,
-    /// Whether there is one.
-    exists: bool,
-    registries: Vec<RegistryView>,
-    /// When the first of the wanted logins ends.
-    expires_at: Option<Timestamp>,
-    /// The AWS identity that the logins stand for.
-    principal: Option<String>,
-    /// How it was come by.
-    source: Option<String>,
-    /// Whether the logins were minted through the contract's pull-only role.
-    pull_only: bool,
-    owner: Option<Owner>,
-    refreshed_by: Option<String>,
-    /// Service accounts that name it.
-    service_accounts: BTreeSet<String>,
-    /// Pods that name it.
-    pods: BTreeSet<String>,
-    /// Pods with images of the wanted registries that do not name it.
-    pods_without: BTreeSet<String>,
-    /// What is wrong, a sentence each.
-    problems: Vec<String>,
-}
+use row::{Login, Row};
 
 /// `kubectl hybrid regcred status`.
 pub(crate) async fn status(
@@ -72,7 +46,7 @@ pub(crate) async fn status(
     let mut without: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (secrets, account_errors, pod_errors) = tokio::join!(
         pull_secret::survey(&cluster, &job.secret, &namespaces, |namespace, secret| {
-            row(&job, namespace, secret.as_ref(), now)
+            Row::of(&job, namespace, secret.as_ref(), now)
         }),
         listing::each(
             &cluster,
@@ -116,18 +90,19 @@ pub(crate) async fn status(
                 row.pods_without = without.remove(&namespace).unwrap_or_default();
                 row.judge();
                 let is_asked_for = job.namespaces.names().any(|name| name == namespace);
-                if row.exists || is_asked_for || !row.problems.is_empty() {
+                if row.exists == Some(true) || is_asked_for || !row.problems.is_empty() {
                     rows.push(row);
                 }
             }
-            Err(error) => failed.push(in_cluster(&error)),
+            Err(error) => {
+                let error = in_cluster(&error);
+                rows.push(Row::unread(&job, &namespace, error.to_string()));
+                failed.push(error);
+            }
         }
     }
     session.ui.data(&rows, || text(&rows));
-    match failed.into_iter().next() {
-        Some(error) => Err(error),
-        None => Ok(Exit::Ok),
-    }
+    ended(session, failed.into_iter())
 }
 
 /// What a pod has to do with the pull secret.
@@ -159,88 +134,6 @@ fn use_of(pod: &Pod, secret: &str, hosts: &[&str]) -> Use {
     if ours { Use::Lacks } else { Use::None }
 }
 
-fn row(job: &Job, namespace: &str, secret: Option<&Secret>, now: Timestamp) -> Row {
-    let hosts = job.hosts();
-    let policy = Policy {
-        min_life: MINIMUM_LIFE,
-        ..Policy::default()
-    };
-    let view = secret.map(pull_secret::view);
-    // That it will be renewed soon is nothing wrong.
-    let mut problems: Vec<String> = pull_secret::assess(secret, &hosts, "AWS", now, policy)
-        .iter()
-        .filter(|reason| !matches!(reason, Reason::ExpiresSoon { .. } | Reason::NoSecret))
-        .map(ToString::to_string)
-        .collect();
-    problems.extend(view.as_ref().map(of_the_object).unwrap_or_default());
-    let principal = view.as_ref().and_then(|view| view.principal.clone());
-    Row {
-        namespace: namespace.to_owned(),
-        name: job.secret.clone(),
-        exists: view.is_some(),
-        expires_at: view
-            .as_ref()
-            .and_then(|view| hosts.iter().filter_map(|host| view.expiry_of(host)).min()),
-        pull_only: job.is_pull_only(principal.as_deref()),
-        principal,
-        source: view.as_ref().and_then(|view| view.source.clone()),
-        owner: view.as_ref().map(|view| view.owner.clone()),
-        refreshed_by: view.as_ref().and_then(|view| view.refreshed_by.clone()),
-        registries: view.map(|view| view.registries).unwrap_or_default(),
-        service_accounts: BTreeSet::new(),
-        pods: BTreeSet::new(),
-        pods_without: BTreeSet::new(),
-        problems,
-    }
-}
-
-/// What keeps the object from being read or refreshed.
-fn of_the_object(view: &PullSecretView) -> Vec<String> {
-    let mut problems = Vec::new();
-    if !view.readable_type {
-        problems.push(format!("the kubelet does not read its type, {}", view.kind));
-    } else if view.kind == pull_secret::LEGACY_TYPE {
-        problems.push(format!(
-            "it is of the older type {}, which is not refreshed",
-            view.kind
-        ));
-    }
-    if view.immutable {
-        problems.push("it is immutable, so it cannot be refreshed".to_owned());
-    }
-    if view.owner.contests() {
-        problems.push(format!("{} keeps it, so it is not refreshed", view.owner));
-    }
-    if view.names_stores {
-        problems.push("it names credential stores, which no kubelet asks".to_owned());
-    }
-    let entries = view.registries.iter();
-    problems.extend(entries.filter_map(|entry| {
-        let problem = entry.problem.as_ref()?;
-        Some(format!("{}: {problem}", entry.key.escape_debug()))
-    }));
-    problems
-}
-
-impl Row {
-    /// Adds what only those who use the secret show.
-    fn judge(&mut self) {
-        let wanted = !self.pods.is_empty()
-            || !self.pods_without.is_empty()
-            || !self.service_accounts.is_empty();
-        if !self.exists && wanted {
-            self.problems.push("there is no secret".to_owned());
-        }
-        if self.exists && !self.pods_without.is_empty() {
-            let count = self.pods_without.len();
-            let pods = if count == 1 { "pod pulls" } else { "pods pull" };
-            self.problems.push(format!(
-                "{count} {pods} from its registry and do not name it"
-            ));
-        }
-    }
-}
-
 fn text(rows: &[Row]) -> String {
     let dash = || "-".to_owned();
     let cells: Vec<Vec<String>> = rows
@@ -249,11 +142,11 @@ fn text(rows: &[Row]) -> String {
             let registries: Vec<String> = row
                 .registries
                 .iter()
-                .map(|entry| entry.key.escape_debug().to_string())
+                .map(|login| login.entry.key.escape_debug().to_string())
                 .collect();
-            let power = if row.pull_only { " (pull only)" } else { "" };
+            let exists = row.exists == Some(true);
             let mut problems = row.problems.clone();
-            if !row.exists && problems.is_empty() {
+            if !exists && problems.is_empty() {
                 problems.push("there is no secret".to_owned());
             }
             vec![
@@ -264,14 +157,12 @@ fn text(rows: &[Row]) -> String {
                 } else {
                     registries.join(",")
                 },
-                if row.exists {
+                if exists {
                     time_left(row.expires_at)
                 } else {
                     dash()
                 },
-                row.principal
-                    .as_ref()
-                    .map_or_else(dash, |principal| format!("{principal}{power}")),
+                principals(row).unwrap_or_else(dash),
                 row.owner.as_ref().map_or_else(dash, ToString::to_string),
                 joined(&row.service_accounts),
                 row.pods.len().to_string(),
@@ -295,6 +186,34 @@ fn text(rows: &[Row]) -> String {
     )
 }
 
+/// Whose the logins for Amazon ECR are, and what they may do: once when all are alike, else in the
+/// order of the registries.
+fn principals(row: &Row) -> Option<String> {
+    let told = |login: &Login| {
+        let principal = login.entry.principal.as_ref()?;
+        Some(match login.power {
+            Some(Power::PullOnly) => format!("{principal} (pull only)"),
+            Some(Power::Caller) => format!("{principal} (caller's rights)"),
+            Some(Power::TooMuch) | None => principal.clone(),
+        })
+    };
+    let mut of_ecr = row
+        .registries
+        .iter()
+        .filter(|login| login.is_ecr())
+        .map(told);
+    let first = of_ecr.next()?;
+    if of_ecr.all(|other| other == first) {
+        return first;
+    }
+    let all: Vec<String> = row
+        .registries
+        .iter()
+        .map(|login| told(login).unwrap_or_else(|| "-".to_owned()))
+        .collect();
+    Some(all.join(","))
+}
+
 fn joined(names: &BTreeSet<String>) -> String {
     if names.is_empty() {
         return "-".to_owned();
@@ -308,73 +227,22 @@ fn joined(names: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ecr_hybrid::host::Registry;
     use serde_json::json;
 
     use super::*;
     use crate::cluster::namespaces::Scope;
-    use crate::commands::regcred::job::Wanted;
+    use crate::cluster::pull_secret::RegistryView;
 
     const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-    const ROLE: &str = "arn:aws:iam::123456789012:role/shop-pull";
 
     fn job() -> Job {
         Job {
             secret: "regcred".to_owned(),
-            logins: vec![Wanted {
-                registry: Registry::parse(HOST).unwrap(),
-                role: Some(ROLE.to_owned()),
-            }],
+            logins: Vec::new(),
             namespaces: Scope::default(),
             accounts: Vec::new(),
             unstick: true,
             force: false,
-        }
-    }
-
-    fn row_of(secret: serde_json::Value) -> Row {
-        let secret = serde_json::from_value(secret).unwrap();
-        row(
-            &job(),
-            "shop",
-            Some(&secret),
-            "2026-11-23T10:00:00Z".parse().unwrap(),
-        )
-    }
-
-    #[test]
-    fn a_secret_that_cannot_be_refreshed_says_why() {
-        let table = [
-            (
-                json!({ "type": "Opaque", "metadata": {} }),
-                "the kubelet does not read its type, Opaque",
-            ),
-            (
-                json!({ "type": "kubernetes.io/dockercfg", "metadata": {} }),
-                "the older type",
-            ),
-            (
-                json!({ "type": pull_secret::SECRET_TYPE, "metadata": {}, "immutable": true }),
-                "immutable",
-            ),
-            (
-                json!({ "type": pull_secret::SECRET_TYPE, "metadata": {
-                "labels": { "app.kubernetes.io/managed-by": "Helm" } } }),
-                "Helm keeps it",
-            ),
-        ];
-        for (secret, expected) in table {
-            let problems = row_of(secret).problems.join("; ");
-            assert!(problems.contains(expected), "{problems}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_pull_only_when_it_was_minted_through_the_role() {
-        for (principal, expected) in [(ROLE, true), ("access key AKID", false)] {
-            let row = row_of(json!({ "type": pull_secret::SECRET_TYPE, "metadata": {
-                "annotations": { pull_secret::ANNOTATION_PRINCIPAL: principal } } }));
-            assert_eq!(row.pull_only, expected, "{principal}");
         }
     }
 
@@ -397,5 +265,43 @@ mod tests {
             use_of(&pod(json!([]), "busybox"), "regcred", &hosts),
             Use::None
         ));
+    }
+
+    #[test]
+    fn identities_are_told_once_when_they_are_alike_and_else_by_registry() {
+        let other = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+        let mut row = Row::unread(&job(), "shop", String::new());
+        let mut told = |logins: &[(&str, Option<&str>, Option<Power>)]| {
+            row.registries = logins
+                .iter()
+                .map(|(key, principal, power)| Login {
+                    entry: RegistryView {
+                        key: (*key).to_owned(),
+                        username: Some("AWS".to_owned()),
+                        expires_at: None,
+                        principal: principal.map(str::to_owned),
+                        source: None,
+                        problem: None,
+                    },
+                    power: *power,
+                })
+                .collect();
+            principals(&row)
+        };
+        let (pull_only, caller) = (Some(Power::PullOnly), Some(Power::Caller));
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[("ghcr.io", None, None), (HOST, None, None)]), None);
+        let alike = [
+            ("ghcr.io", None, None),
+            (HOST, Some("me"), caller),
+            (other, Some("me"), caller),
+        ];
+        assert_eq!(told(&alike).unwrap(), "me (caller's rights)");
+        let different = [
+            (HOST, Some("role"), pull_only),
+            ("ghcr.io", None, None),
+            (other, Some("them"), None),
+        ];
+        assert_eq!(told(&different).unwrap(), "role (pull only),-,them");
     }
 }

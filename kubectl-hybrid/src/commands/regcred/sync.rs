@@ -47,7 +47,7 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
 }
 
 /// All that failed is said; the first decides how the command ends.
-fn ended(
+pub(super) fn ended(
     session: &Session<'_>,
     failed: impl Iterator<Item = CommandError>,
 ) -> Result<Exit, CommandError> {

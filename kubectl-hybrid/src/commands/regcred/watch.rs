@@ -226,7 +226,9 @@ fn due(job: &Job, secret: &Secret) -> Due {
     }
     let now = Timestamp::now();
     if pull_secret::assess(Some(secret), &hosts, "AWS", now, policy).is_empty()
-        && plan::too_much_power(job, secret).is_none()
+        && job
+            .all_with_too_much_power(&pull_secret::view(secret))
+            .is_empty()
     {
         pull_secret::due_at(secret, &hosts, policy).map_or(Due::Now, Due::At)
     } else {

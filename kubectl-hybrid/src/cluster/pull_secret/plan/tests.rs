@@ -1,7 +1,12 @@
+use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use serde_json::json;
 
 use super::*;
+use crate::cluster::pull_secret::{
+    ANNOTATION_EXPIRES_AT, ANNOTATION_ISSUED_AT, ANNOTATION_LOGINS, ANNOTATION_PRINCIPAL,
+    ANNOTATION_REGISTRIES, due_at,
+};
 
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 const NOW: &str = "2026-11-23T10:00:00Z";
@@ -18,12 +23,13 @@ fn policy() -> Policy {
     }
 }
 
-fn marks() -> Marks {
-    Marks {
+const REFRESHED_BY: &str = "kubectl-hybrid/0.1.0";
+
+fn origin() -> Origin {
+    Origin {
         principal: Some("arn:aws:iam::123456789012:role/dev".to_owned()),
         source: Some("profile dev".to_owned()),
         issued_at: None,
-        refreshed_by: "kubectl-hybrid/0.1.0".to_owned(),
     }
 }
 
@@ -57,8 +63,9 @@ fn plan_of(existing: Option<&SecretObject>, policy: Policy) -> Plan {
         username: "AWS",
         password: &password,
         expires_at: LATER.parse().unwrap(),
+        origin: Some(&origin()),
     };
-    plan(existing, &[login], &marks(), now(), policy)
+    plan(existing, &[login], REFRESHED_BY, now(), policy)
 }
 
 fn verdict(plan: &Plan) -> String {
@@ -296,7 +303,7 @@ fn another_identity_is_a_reason_to_write() {
         ANNOTATION_PRINCIPAL.to_owned(),
         "arn:aws:iam::1:user/x".to_owned(),
     );
-    assert!(verdict(&plan_of(Some(&existing), policy())).contains("another identity"));
+    assert!(verdict(&plan_of(Some(&existing), policy())).contains("of another identity"));
 }
 
 #[test]
@@ -364,8 +371,15 @@ fn a_login_that_lives_no_longer_than_the_one_that_is_there_is_not_written() {
             username: "AWS",
             password: &password,
             expires_at: at.parse().unwrap(),
+            origin: None,
         };
-        verdict(&plan(Some(&existing), &[login], &marks(), now(), policy()))
+        verdict(&plan(
+            Some(&existing),
+            &[login],
+            REFRESHED_BY,
+            now(),
+            policy(),
+        ))
     };
     assert!(until("2026-11-23T15:00:00Z").starts_with("fresh"));
     assert!(until("2026-11-23T15:00:01Z").starts_with("update"));
@@ -395,4 +409,62 @@ fn registries_that_another_workspace_keeps_in_the_same_secret_stay_listed() {
         }
         other => unreachable!("{}", verdict(&other)),
     }
+}
+
+#[test]
+fn each_registry_in_one_secret_keeps_the_identity_that_it_was_minted_as() {
+    let other = "210987654321.dkr.ecr.us-east-1.amazonaws.com";
+    let auths = format!(r#"{{"auths":{{"{other}":{{"auth":"QVdTOng="}}}}}}"#);
+    let theirs = "arn:aws:iam::210987654321:role/pull";
+    let with = |annotations: serde_json::Value| {
+        let mut existing = secret(&auths, None);
+        let meta: SecretObject =
+            serde_json::from_value(json!({ "metadata": { "annotations": annotations } })).unwrap();
+        existing.metadata.annotations = meta.metadata.annotations;
+        existing
+    };
+    // As it is written now, and as it was written before.
+    let table = [
+        json!({
+            ANNOTATION_REGISTRIES: other,
+            ANNOTATION_LOGINS: json!({ other: { "principal": theirs,
+                "expiresAt": "2026-11-23T12:00:00Z" } }).to_string(),
+        }),
+        json!({
+            ANNOTATION_REGISTRIES: other,
+            ANNOTATION_PRINCIPAL: theirs,
+            ANNOTATION_EXPIRES_AT: "2026-11-23T12:00:00Z",
+        }),
+    ];
+    for annotations in table {
+        let Plan::Update { write, .. } = plan_of(Some(&with(annotations)), policy()) else {
+            unreachable!("it has no login for {HOST}");
+        };
+        let written = |name| write.annotations[name].as_deref().unwrap();
+        let ours = "arn:aws:iam::123456789012:role/dev";
+        assert_eq!(written(ANNOTATION_PRINCIPAL), format!("{ours}, {theirs}"));
+        let logins: serde_json::Value = serde_json::from_str(written(ANNOTATION_LOGINS)).unwrap();
+        assert_eq!(
+            logins,
+            json!({
+                HOST: { "expiresAt": LATER, "principal": ours, "source": "profile dev" },
+                other: { "expiresAt": "2026-11-23T12:00:00Z", "principal": theirs },
+            })
+        );
+    }
+}
+
+#[test]
+fn the_identity_of_another_registry_is_no_reason_to_write() {
+    let other = "210987654321.dkr.ecr.us-east-1.amazonaws.com";
+    let auths = ours("AWS").replace("}}}", &format!(r#"}},"{other}":{{"auth":"QVdTOng="}}}}}}"#));
+    let mut existing = secret(&auths, Some(LATER));
+    let annotations = existing.metadata.annotations.as_mut().unwrap();
+    let logins = json!({
+        HOST: { "expiresAt": LATER, "principal": origin().principal },
+        other: { "expiresAt": LATER, "principal": "somebody" },
+    });
+    annotations.insert(ANNOTATION_LOGINS.to_owned(), logins.to_string());
+    annotations.insert(ANNOTATION_PRINCIPAL.to_owned(), "somebody".to_owned());
+    assert!(verdict(&plan_of(Some(&existing), policy())).starts_with("fresh"));
 }
