@@ -35,15 +35,15 @@ struct Buildkit {
 }
 
 impl Buildkit {
-    /// With so much room, in MB; without it with that of the disk.
-    fn started(room: Option<u32>) -> Self {
+    /// With so much room; without it with that of the disk.
+    fn started(megabytes: Option<u32>) -> Self {
         let program = std::env::var("HYBRID_TEST_BUILDKITD").expect("`cargo sandbox test` says");
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name).display().to_string();
         let (root, settings, socket) = (place("root"), place("settings"), place("socket"));
         fs::create_dir(&root).unwrap();
-        if let Some(room) = room {
-            let size = format!("size={room}m");
+        if let Some(megabytes) = megabytes {
+            let size = format!("size={megabytes}m");
             let mount = ["mount", "-t", "tmpfs", "-o", &size, "tmpfs", &root];
             Said::of(&mut inside(&mount)).succeeds();
         }
@@ -71,7 +71,7 @@ impl Buildkit {
         let buildkit = Self {
             child,
             folder,
-            is_mounted: room.is_some(),
+            is_mounted: megabytes.is_some(),
         };
         let end = Instant::now() + PATIENCE;
         while !Path::new(&socket).exists() {
