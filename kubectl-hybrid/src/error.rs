@@ -74,6 +74,17 @@ impl CommandError {
         }
     }
 
+    /// The same error once it is known what was behind it: with the exit code of that, and with what
+    /// helps there in place of what would have to be tried.
+    #[must_use]
+    pub fn really(mut self, exit: Exit, hint: Option<String>) -> Self {
+        self.exit = exit;
+        if let Some(hint) = hint {
+            self.hints = vec![hint];
+        }
+        self
+    }
+
     /// Shows lines that a program wrote.
     #[must_use]
     pub fn excerpt(mut self, lines: &[String]) -> Self {

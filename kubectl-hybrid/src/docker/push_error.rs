@@ -91,6 +91,14 @@ impl PushError {
         }
     }
 
+    /// What Docker said, when the push ran.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
     /// What to do next, for people.
     pub fn hint(&self) -> Option<String> {
         let Self::Refused {

@@ -10,6 +10,7 @@ mod builds;
 mod deployed;
 mod hooks;
 mod killed;
+mod sign_on;
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};

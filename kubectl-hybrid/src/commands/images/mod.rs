@@ -1,5 +1,6 @@
 //! Images on their way from sources to the registry, for `build` and for `deploy`.
 
+mod credentials;
 mod nodes;
 mod plan;
 mod workshop;

@@ -18,6 +18,7 @@ use crate::project::Project;
 use crate::registry::ImageReference;
 use crate::ui::Line;
 
+use super::credentials;
 use super::nodes::Nodes;
 
 /// Docker, with a login for the project's registry.
@@ -139,10 +140,12 @@ impl<'a> Workshop<'a> {
         ui.step("build", format!("{} from {}", plan.name, context.display()));
         line.now("waits for its turn to build");
         let show: OnLine = Arc::new(line.follow("builds"));
-        let image = builder
-            .build(&request, Some(show))
-            .await
-            .map_err(|error| build_error(&error))?;
+        let image = match builder.build(&request, Some(show)).await {
+            Ok(image) => image,
+            Err(error) => {
+                return Err(credentials::explained(build_error(&error), error.failure()).await);
+            }
+        };
         ui.step(
             "built",
             format!(
@@ -190,14 +193,13 @@ impl<'a> Workshop<'a> {
         let log = self.builder().await?.log_of(&format!("{}-push", plan.name));
         line.now("pushes");
         let image: &ImageReference = &plan.reference;
-        let pushed = docker::push(
-            self.docker()?,
-            image,
-            Some(&log),
-            Some(self.tell(plan, line)),
-        )
-        .await
-        .map_err(|error| push_error(&error))?;
+        let tell = self.tell(plan, line);
+        let pushed = match docker::push(self.docker()?, image, Some(&log), Some(tell)).await {
+            Ok(pushed) => pushed,
+            Err(error) => {
+                return Err(credentials::explained(push_error(&error), error.failure()).await);
+            }
+        };
         self.session.ui.step(
             "pushed",
             format!(
