@@ -8,7 +8,7 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use super::deploy::first_error;
-use super::hooks::{self, Moment};
+use super::hooks::{self, Moment, PlannedHook};
 use super::images::{self, ImagePlan, ImageRequest, Nodes, Workshop};
 use super::session::Session;
 use crate::cli::Build;
@@ -26,6 +26,8 @@ struct Report<'a> {
     environment: &'a str,
     dry_run: bool,
     plan: Vec<Planned<'a>>,
+    /// The hooks that run, in their order.
+    hooks: Vec<PlannedHook>,
     services: Vec<ServiceReport>,
 }
 
@@ -110,6 +112,13 @@ pub(super) async fn run(session: &Session<'_>, flags: &Build) -> Result<Exit, Co
         };
         session.ui.step("plan", what);
     }
+    let builds = plan.iter().any(|image| image.builds);
+    let hooks = planned_hooks(session, flags.push && builds);
+    if flags.dry_run {
+        for hook in &hooks {
+            session.ui.step("plan", hook);
+        }
+    }
     let mut services = Vec::new();
     let mut results = Vec::new();
     if !flags.dry_run {
@@ -122,7 +131,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Build) -> Result<Exit, Co
             results.push(result);
         }
         let is_ok = results.iter().all(Result::is_ok);
-        if is_ok && flags.push && services.iter().any(|service| service.built) {
+        if is_ok && flags.push && builds {
             hooks::run(session, &project, None, &workshop, Moment::AfterBuild).await?;
         }
     }
@@ -132,11 +141,24 @@ pub(super) async fn run(session: &Session<'_>, flags: &Build) -> Result<Exit, Co
             environment: &project.environment,
             dry_run: flags.dry_run,
             plan: plan.iter().map(|it| Planned::of(it, flags.push)).collect(),
+            hooks,
             services,
         };
         session.ui.data(&report, String::new);
     }
     first_error(session, results)
+}
+
+/// The hooks of a build. The last ones wait for images in the registry.
+fn planned_hooks(session: &Session<'_>, is_built_and_pushed: bool) -> Vec<PlannedHook> {
+    let after = Some(Moment::AfterBuild).filter(|_| is_built_and_pushed);
+    let moments = std::iter::once(Moment::BeforeBuild).chain(after);
+    moments
+        .flat_map(|moment| {
+            let commands = hooks::commands(session, moment).into_iter();
+            commands.map(move |command| PlannedHook::new(moment, command, Some(true)))
+        })
+        .collect()
 }
 
 async fn one(

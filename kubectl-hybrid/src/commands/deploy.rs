@@ -7,18 +7,19 @@ mod apply;
 mod moving_tag;
 mod plan;
 mod together;
+mod view;
 
 use serde::Serialize;
 
 use super::held_lock;
 use super::hooks::{self, Moment};
 use super::images::Workshop;
-use super::regcred::{self, Refresh, SecretPlan, SecretReport};
+use super::regcred::{self, Refresh, SecretReport};
 use super::session::{Session, guard};
 use crate::cli::{Deploy, Strategy};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use plan::ServicePlan;
+use view::PlanView;
 
 /// What `-o json` shows.
 #[derive(Debug, Serialize)]
@@ -32,13 +33,6 @@ struct Report<'a> {
     plan: PlanView<'a>,
     pull_secrets: Vec<SecretReport>,
     services: Vec<apply::ServiceReport>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PlanView<'a> {
-    pull_secrets: &'a [SecretPlan],
-    services: &'a [ServicePlan],
 }
 
 /// `kubectl hybrid deploy [SERVICE…]`.
@@ -96,16 +90,21 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         context: cluster.context(),
         namespace: &project.namespace,
         dry_run: flags.dry_run,
-        plan: PlanView {
-            pull_secrets: &[],
-            services: &plan.services,
-        },
+        plan: PlanView::of(&plan.services, flags, |moment| {
+            hooks::commands(session, moment)
+        }),
         pull_secrets: Vec::new(),
         services: Vec::new(),
     };
     drop(line);
     if flags.dry_run {
         regcred::say_plans(session, &secrets);
+        for hook in &report.plan.hooks {
+            session.ui.step("plan", hook);
+        }
+        for unknown in &report.plan.unknown {
+            session.ui.step("plan", format!("not known yet: {unknown}"));
+        }
         report.plan.pull_secrets = &secrets;
         if session.ui.is_json() {
             session.ui.data(&report, String::new);

@@ -1,9 +1,11 @@
 //! Hooks: commands of the user's own, before and after.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 
 use clap::ValueEnum as _;
+use serde::Serialize;
 
 use crate::docker::command::{Command, CommandError as Failed};
 use crate::error::CommandError;
@@ -23,6 +25,14 @@ pub(super) enum Moment {
 }
 
 impl Moment {
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 4] = [
+        Self::BeforeBuild,
+        Self::AfterBuild,
+        Self::BeforeDeploy,
+        Self::AfterDeploy,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::BeforeBuild => "before_build",
@@ -36,6 +46,41 @@ impl Moment {
         match self {
             Self::BeforeBuild | Self::AfterBuild => Exit::BuildOrPush,
             Self::BeforeDeploy | Self::AfterDeploy => Exit::RollOut,
+        }
+    }
+}
+
+/// A command that a hook will run.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlannedHook {
+    /// When, in the words of `hybrid.toml`.
+    moment: &'static str,
+    command: String,
+    /// Whether it runs. `None`: only the builds tell.
+    runs: Option<bool>,
+}
+
+impl PlannedHook {
+    pub(super) fn new(moment: Moment, command: String, runs: Option<bool>) -> Self {
+        Self {
+            moment: moment.name(),
+            command,
+            runs,
+        }
+    }
+
+    pub(super) fn is_of(&self, moment: Moment) -> bool {
+        self.moment == moment.name()
+    }
+}
+
+impl fmt::Display for PlannedHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hook {} runs `{}`", self.moment, self.command)?;
+        match self.runs {
+            Some(_) => Ok(()),
+            None => f.write_str(" when something rolls out"),
         }
     }
 }

@@ -51,6 +51,18 @@ fn a_failed_atomic_deploy_ran_the_hooks_before_it_and_a_hook_may_start_the_plugi
     assert_ne!(broken, good);
     fs::write(&dockerfile, broken).unwrap();
 
+    let shown = project.hybrid(&["deploy", "--dry-run", "--output=json"]);
+    let plan = &shown.succeeds().json()["plan"];
+    let hooks = list(&plan["hooks"]).iter();
+    let hooks: Vec<_> = hooks
+        .map(|hook| (text(&hook["moment"]), hook["runs"].as_bool()))
+        .collect();
+    let after = ("after_deploy", None);
+    let before = ["before_build", "after_build", "before_deploy"].map(|it| (it, Some(true)));
+    assert_eq!(hooks, [&before[..], &[after, after, after]].concat());
+    assert_eq!(plan["complete"], Value::Bool(false));
+    assert!(!project.path("ran").exists());
+
     let sentence = project.hybrid(&["deploy", "--atomic"]).fails(7);
     assert!(sentence.contains("deployment/search"), "{sentence}");
     assert_eq!(

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::moving_tag;
 use super::plan::{Plan, ServicePlan, pins_of};
 use super::together::{Stop, Together};
+use super::view;
 use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
@@ -171,11 +172,10 @@ impl Shop<'_> {
         }
         let mut made = join_all(pairs.map(|(service, planned)| self.image(service, planned))).await;
         if made.iter().all(|made| made.digest.is_ok()) {
-            if made.iter().any(|made| made.report.built) {
+            if view::builds(&self.plan.services) {
                 self.hook(Moment::AfterBuild).await?;
             }
-            let rolls = |made: &Made<'_>| made.planned.rolls != Some(false);
-            if made.iter().any(rolls) {
+            if view::may_roll(&self.plan.services) {
                 self.hook(Moment::BeforeDeploy).await?;
             }
         } else {
@@ -333,7 +333,7 @@ impl Shop<'_> {
             line.now("renews the pull secret");
             self.renewal.renew().await?;
         }
-        if planned.rolls == Some(false) && planned.complete {
+        if !planned.waits {
             return Ok(());
         }
         self.roll(service, planned, &digest, line, report).await

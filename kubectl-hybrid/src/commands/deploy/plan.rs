@@ -41,15 +41,28 @@ pub(super) struct ServicePlan {
     pub(super) running: Option<String>,
     /// Whether the workload gets a new image. Unknown until the build is done.
     pub(super) rolls: Option<bool>,
-    /// Whether every pod runs what the workload says already.
-    #[serde(skip)]
-    pub(super) complete: bool,
+    /// Whether its roll-out is waited for: one that begins, or one that is under way.
+    pub(super) waits: bool,
 }
 
 impl ServicePlan {
     /// Whether there is nothing to do and nothing to wait for.
     pub(super) fn is_settled(&self) -> bool {
-        self.rolls == Some(false) && self.complete && self.image.moves_tag.is_none()
+        !self.waits && self.image.moves_tag.is_none()
+    }
+
+    /// What only the build or the push of its image tells, when it has to come first.
+    pub(super) fn unknown(&self) -> Option<String> {
+        if self.image.digest.is_some() {
+            return None;
+        }
+        let name = &self.image.name;
+        let what = match self.rolls {
+            None => format!("the digest of {name}, and whether it rolls out"),
+            Some(_) => format!("the digest of {name}"),
+        };
+        let when = if self.image.builds { "built" } else { "pushed" };
+        Some(format!("{what}: known when it is {when}"))
     }
 }
 
@@ -58,10 +71,19 @@ impl fmt::Display for ServicePlan {
         let image = &self.image;
         write!(f, "{} ", image.name)?;
         match (image.builds, image.pushes, self.rolls) {
-            (true, ..) => write!(f, "is built and pushed as {image}"),
-            (false, true, _) => write!(f, "is pushed as {image}"),
-            (false, false, Some(false)) => f.write_str("is unchanged"),
-            (false, false, _) => write!(f, "is in the registry as {image} and rolls out"),
+            (true, ..) => write!(f, "is built and pushed as {image}")?,
+            (false, true, _) => write!(f, "is pushed as {image}")?,
+            (false, false, Some(false)) => f.write_str("is unchanged")?,
+            (false, false, _) => write!(f, "is in the registry as {image}")?,
+        }
+        if let Some(tag) = &image.moves_tag {
+            write!(f, ", tag {tag} moves to it")?;
+        }
+        match (self.rolls, self.waits) {
+            (Some(true), _) => f.write_str(", rolls out"),
+            (None, _) => f.write_str(", rolls out when its digest is a new one"),
+            (Some(false), true) => f.write_str(", its roll-out is waited for"),
+            (Some(false), false) => Ok(()),
         }
     }
 }
@@ -113,13 +135,14 @@ pub(super) async fn make(
         if flags.strategy == Strategy::Restart {
             moving_tag::check_pulled(&containers, &state)?;
         }
+        let rolls = rolls(flags, &containers, &image, &state)?;
         services.push(ServicePlan {
-            rolls: rolls(flags, &containers, &image, &state)?,
+            rolls,
             containers,
             running: state
                 .container(&service.container)
                 .map(|container| container.image.clone()),
-            complete: verdict(&state) == Verdict::Complete,
+            waits: rolls != Some(false) || verdict(&state) != Verdict::Complete,
             image,
         });
     }
