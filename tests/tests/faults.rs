@@ -19,33 +19,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployed::{
-    NAMESPACE, PATIENCE, Project, WORKSPACE, assert_web_shows, front, in_the_registry, kubectl_json,
+    NAMESPACE, PATIENCE, Project, WORKSPACE, assert_web_shows, front, image_of, in_the_registry,
+    kubectl_json,
 };
 use hybrid_tests::said::{Said, list, text};
 use serde_json::{Value, json};
 
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-
-/// Heals the front in the end.
-struct Faults;
-
-impl Faults {
-    fn of(specification: &str) -> Self {
-        front().fail_spec(specification).unwrap();
-        Self
-    }
-}
-
-impl Drop for Faults {
-    fn drop(&mut self) {
-        let _ = front().clear();
-    }
-}
-
-fn image_of(service: &str) -> String {
-    let deployment = kubectl_json(&["get", "deployment", service]);
-    text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
-}
 
 /// The plugin itself, without kubectl before it.
 fn plugin(project: &Project, arguments: &[&str]) -> Command {
@@ -195,12 +175,15 @@ fn a_deploy_without_changes_asks_each_side_once() {
 fn throttling_and_a_registry_that_stumbles_are_outlasted() {
     let project = Project::deployed();
     let page = project.change_web();
-    let faults = Faults::of("ecr:BatchGetImage=ThrottlingException*2");
-    front()
-        .fail_spec("ecr:PutImage=ThrottlingException*1")
-        .unwrap();
-    // Not the layers: for those the engine waits by itself, and longer.
-    front().fail_spec("registry:PutManifest=503*2").unwrap();
+    let mut faults = front().faulty();
+    for fault in [
+        "ecr:BatchGetImage=ThrottlingException*2",
+        "ecr:PutImage=ThrottlingException*1",
+        // Not the layers: for those the engine waits by itself, and longer.
+        "registry:PutManifest=503*2",
+    ] {
+        faults = faults.failing(fault).unwrap();
+    }
     project.hybrid(&["deploy"]).succeeds();
     drop(faults);
     assert_web_shows(&page);
@@ -213,7 +196,7 @@ fn a_registry_that_takes_no_layers_is_mentioned_at_once_and_the_next_deploy_goes
     let project = Project::deployed();
     let before = image_of("web");
     let page = project.change_web();
-    let faults = Faults::of("registry:push=503");
+    let faults = front().faulty().failing("registry:push=503").unwrap();
     let mut child = plugin(&project, &["deploy", "web"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -247,7 +230,10 @@ fn a_registry_that_is_down_is_named_and_the_next_deploy_goes_on() {
     let project = Project::deployed();
     let before = image_of("web");
     let page = project.change_web();
-    let faults = Faults::of("registry:PutManifest=500");
+    let faults = front()
+        .faulty()
+        .failing("registry:PutManifest=500")
+        .unwrap();
     let said = project.hybrid(&["deploy", "web"]);
     let sentence = said.fails(6);
     assert!(
@@ -292,11 +278,11 @@ fn tokens_that_die_during_a_push_are_minted_again_the_clusters_as_well() {
     let project = Project::deployed();
     let page = project.change_web();
     // The push has shown its token, and waits.
-    let _faults = Faults;
     let _dead = DeadTokens;
     let uploads = || front().count("registry:StartUpload").unwrap();
     let before = uploads();
-    front().delay("registry:StartUpload", 1500).unwrap();
+    let delay = front().faulty();
+    let delay = delay.delaying("registry:StartUpload", 1500).unwrap();
     let child = plugin(&project, &["deploy", "web"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -304,7 +290,7 @@ fn tokens_that_die_during_a_push_are_minted_again_the_clusters_as_well() {
         .unwrap();
     until("the first layer", || uploads() > before);
     assert!(front().expire_tokens().unwrap() > 0);
-    front().delay("registry:StartUpload", 0).unwrap();
+    drop(delay);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");

@@ -113,6 +113,11 @@ impl Admin {
         self.post::<Value>("faults/clear", "").map(drop)
     }
 
+    /// Faults and delays from here on end with the value that this gives, however a test ends.
+    pub fn faulty(self) -> Faulty {
+        Faulty(self)
+    }
+
     /// How often each action was called since the last reset, as `service:Action`.
     pub fn calls(&self) -> Result<BTreeMap<String, u64>, AdminError> {
         self.exchange("GET", "calls", "")
@@ -216,6 +221,32 @@ impl Admin {
             }
         }
         Err(last)
+    }
+}
+
+/// A front whose faults and delays are forgotten when this is dropped.
+#[derive(Debug)]
+#[must_use = "the faults end with it"]
+pub struct Faulty(Admin);
+
+impl Faulty {
+    /// Lets calls fail, as [`Admin::fail_spec`] does.
+    pub fn failing(self, spec: &str) -> Result<Self, AdminError> {
+        self.0.fail_spec(spec)?;
+        Ok(self)
+    }
+
+    /// Lets calls take longer, as [`Admin::delay`] does.
+    pub fn delaying(self, action: &str, milliseconds: u64) -> Result<Self, AdminError> {
+        self.0.delay(action, milliseconds)?;
+        Ok(self)
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        // A front that is gone has no faults.
+        let _ = self.0.clear();
     }
 }
 

@@ -36,7 +36,7 @@ mod xml;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use admin::{Admin, AdminError, TokenCheck};
+pub use admin::{Admin, AdminError, Faulty, TokenCheck};
 pub use error::FrontError;
 pub use replay::{Replayed, replay};
 pub use server::{Front, Log, Settings};

@@ -100,6 +100,12 @@ pub(crate) fn kubectl_json(arguments: &[&str]) -> Value {
     serde_json::from_str(&kubectl(&[arguments, &["--output=json"]].concat())).unwrap()
 }
 
+/// The image that a service is asked to run.
+pub(crate) fn image_of(service: &str) -> String {
+    let deployment = kubectl_json(&["get", "deployment", service]);
+    text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
+}
+
 /// The digest that the registry gives for the workspace's tag.
 pub(crate) fn in_the_registry(service: &str) -> String {
     let repository = format!("{NAMESPACE}/{service}");

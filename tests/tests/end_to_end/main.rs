@@ -17,7 +17,7 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deployed::{
-    NAMESPACE, Project, assert_web_shows, front, in_the_registry, kubectl, kubectl_json,
+    NAMESPACE, Project, assert_web_shows, front, image_of, in_the_registry, kubectl, kubectl_json,
 };
 use hybrid_tests::bucket::{every_version, states};
 use hybrid_tests::said::{Said, list, text};
@@ -97,8 +97,7 @@ fn a_deploy_runs_what_the_registry_holds() {
         assert_eq!(text(&deployed["digest"]), digest, "{service}");
         let pinned = format!("@{digest}");
 
-        let deployment = kubectl_json(&["get", "deployment", service]);
-        let image = text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]);
+        let image = image_of(service);
         assert!(image.ends_with(&pinned), "{image} is not {digest}");
 
         let selector = format!("--selector=app.kubernetes.io/name={service}");

@@ -5,8 +5,9 @@ use std::fs;
 use hybrid_tests::said::{list, text};
 use serde_json::Value;
 
-use super::deployed::{NAMESPACE, Project, assert_web_shows, in_the_registry, kubectl_json};
-use super::image_of;
+use super::deployed::{
+    NAMESPACE, Project, assert_web_shows, image_of, in_the_registry, kubectl_json,
+};
 
 /// What the contract calls it.
 const PROJECT: &str = "knowledge-repo";

@@ -8,9 +8,9 @@ use hybrid_tests::said::{Said, list};
 use serde_json::Value;
 
 use super::deployed::{
-    PATIENCE, Project, assert_web_shows, front, in_the_registry, kubectl, kubectl_json,
+    PATIENCE, Project, assert_web_shows, front, image_of, in_the_registry, kubectl, kubectl_json,
 };
-use super::{Faults, image_of, start, step};
+use super::{start, step};
 
 /// Where the deploy is killed.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ const PLACES: [Place; 10] = [
 /// Starts a deploy and kills it there: nothing can be tidied up.
 #[track_caller]
 fn kill_at(project: &Project, arguments: &[&str], place: &Place) {
-    let _faults = Faults;
+    let mut faults = front().faulty();
     let called = |call| front().count(call).unwrap();
     let before = match place {
         Step(_) => 0,
         Call(call) => {
-            front().delay(call, 2_000).unwrap();
+            faults = faults.delaying(call, 2_000).unwrap();
             called(call)
         }
     };
@@ -63,6 +63,7 @@ fn kill_at(project: &Project, arguments: &[&str], place: &Place) {
     };
     child.kill().unwrap();
     let ended = child.wait().unwrap();
+    drop(faults);
     assert!(is_there, "it did not come to {place:?}");
     let may_be_done = matches!(place, Step("ready"));
     assert!(!ended.success() || may_be_done, "{place:?}: {ended}");

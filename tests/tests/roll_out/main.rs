@@ -21,9 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use deployed::{
-    NAMESPACE, Project, WEB, assert_web_shows, front, in_the_registry, kubectl_json, page,
-};
+use deployed::{NAMESPACE, Project, WEB, assert_web_shows, front, image_of, in_the_registry, page};
 use hybrid_tests::bucket::aws;
 use hybrid_tests::said::{Said, list, text};
 use serde_json::Value;
@@ -45,11 +43,6 @@ fn start(project: &Project, arguments: &[&str]) -> (Child, impl Iterator<Item = 
 /// `plan` of `  0.5s plan       web is unchanged`.
 fn step(line: &str) -> &str {
     line.split_whitespace().nth(1).unwrap_or_default()
-}
-
-fn image_of(service: &str) -> String {
-    let deployment = kubectl_json(&["get", "deployment", service]);
-    text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]).to_owned()
 }
 
 /// The candidates of `web`, newest first.
@@ -275,32 +268,21 @@ fn a_roll_out_outlasts_an_api_server_that_restarts_and_a_context_that_is_removed
     assert!(sentence.contains("no kubeconfig found"), "{sentence}");
 }
 
-/// Heals what a failed test leaves broken.
-struct Faults;
-
-impl Drop for Faults {
-    fn drop(&mut self) {
-        let _ = front().clear();
-    }
-}
-
 #[test]
 #[ignore = "needs the sandbox"]
 fn credentials_that_end_half_way_are_named_and_the_next_deploy_goes_on() {
     let project = Project::deployed();
     let text = project.change_web();
     let before = image_of("web");
-    let _faults = Faults;
     // The image is pushed already when the tag is moved.
-    front()
-        .fail_spec("ecr:PutImage=ExpiredTokenException")
-        .unwrap();
+    let fault = "ecr:PutImage=ExpiredTokenException";
+    let faults = front().faulty().failing(fault).unwrap();
     let said = project.hybrid(&["deploy"]);
     let sentence = said.fails(5);
     assert!(sentence.contains("set a tag in"), "{sentence}");
     assert!(said.stderr.contains("hint:"), "{}", said.stderr);
     assert_eq!(image_of("web"), before);
-    front().clear().unwrap();
+    drop(faults);
     let report = project
         .hybrid(&["deploy", "--output=json"])
         .succeeds()
