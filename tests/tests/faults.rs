@@ -22,7 +22,7 @@ use deployed::{
     NAMESPACE, PATIENCE, Project, WORKSPACE, assert_web_shows, front, image_of, in_the_registry,
     kubectl_json,
 };
-use hybrid_tests::said::{Said, list, text};
+use hybrid_tests::said::{Said, text};
 use serde_json::{Value, json};
 
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
@@ -139,35 +139,6 @@ fn the_clusters_token_pulls_and_cannot_push() {
         "{}",
         said.stderr
     );
-}
-
-#[test]
-#[ignore = "needs the sandbox"]
-fn a_deploy_without_changes_asks_each_side_once() {
-    let project = Project::deployed();
-    front().reset_calls().unwrap();
-    let report = project
-        .hybrid(&["deploy", "--output=json"])
-        .succeeds()
-        .json();
-    let calls = front().calls().unwrap();
-    for service in list(&report["services"]) {
-        assert_eq!(service["rolled"], Value::Bool(false), "{service}");
-    }
-    let of = |service: &str| -> u64 {
-        calls
-            .iter()
-            .filter(|(name, _)| name.starts_with(service))
-            .map(|(_, count)| count)
-            .sum()
-    };
-    // A repository is asked for all that is looked up in it at once.
-    assert_eq!(of("ecr:BatchGetImage"), 3, "{calls:?}");
-    assert_eq!(of("ecr:"), 3, "{calls:?}");
-    // The state, and the lock that the deploy would mention.
-    assert_eq!(of("s3:GetObject"), 2, "{calls:?}");
-    assert_eq!(of("sts:"), 0, "{calls:?}");
-    assert_eq!(of("registry:"), 0, "{calls:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod asked;
 mod bad_input;
 #[path = "../deployed/mod.rs"]
 mod deployed;
