@@ -77,9 +77,9 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         unstick: !flags.roll_out.no_unstick,
     };
     line.now("compares sources, registry and cluster");
-    let (plan, secrets) = tokio::try_join!(
+    let (plan, mut secrets) = tokio::try_join!(
         plan::make(session, flags, &cluster, &project, &workshop),
-        regcred::plan(&cluster, &project, refresh),
+        regcred::plan(session.ui, &cluster, &project, refresh),
     )?;
     for service in &plan.services {
         session.ui.step("plan", service);
@@ -112,10 +112,9 @@ pub(super) async fn run(session: &Session<'_>, flags: &Deploy) -> Result<Exit, C
         let refused = regcred::refused(&secrets);
         return first_error(session, refused.into_iter().map(Err).collect());
     }
-    let applied = apply::all(
-        session, flags, &cluster, &project, &plan, &workshop, secrets,
-    )
-    .await?;
+    let todo = &mut secrets;
+    let applied = apply::all(session, flags, &cluster, &project, &plan, &workshop, todo).await?;
+    report.plan.pull_secrets = &secrets;
     report.pull_secrets = applied.secrets;
     let mut results: Vec<_> = applied.errors.into_iter().map(Err).collect();
     for (service, ended) in applied.services {

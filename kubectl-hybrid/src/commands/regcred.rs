@@ -12,9 +12,9 @@ mod watch;
 
 use std::time::Duration;
 
-pub(super) use apply::SecretReport;
+pub(super) use apply::{Done, SecretReport};
 pub(super) use plan::SecretPlan;
-pub(super) use sync::{say, say_plans};
+pub(super) use sync::{ended, say, say_plans};
 
 use super::session::Session;
 use crate::cli::Regcred;
@@ -23,6 +23,7 @@ use crate::cluster::pods;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::Project;
+use crate::ui::Ui;
 use job::Job;
 
 /// Half of a token's twelve hours: below it the secret gets a new one.
@@ -48,7 +49,11 @@ pub(super) struct Refresh {
 }
 
 /// Looks at the contract's secrets and at the pods that may wait for them. Writes nothing.
+///
+/// # Errors
+/// When a namespace could not be looked at. If there are several the others are said.
 pub(super) async fn plan(
+    ui: &Ui,
     cluster: &Cluster,
     project: &Project,
     refresh: Refresh,
@@ -57,23 +62,17 @@ pub(super) async fn plan(
     job.force = refresh.force;
     job.unstick = refresh.unstick;
     let found = plan::make(cluster, &job).await?;
-    match found.failed.into_iter().next() {
-        Some((_, error)) => Err(error),
-        None => Ok(found.made),
-    }
+    ended(ui, found.failed.into_iter().map(|(_, error)| error))?;
+    Ok(found.made)
 }
 
-/// Does what was planned for the contract's namespaces: all of it, or an error.
-pub(super) async fn apply(
-    cluster: &Cluster,
-    project: &Project,
-    plans: Vec<SecretPlan>,
-) -> Result<Vec<SecretReport>, CommandError> {
-    let done = apply::all(cluster, &Job::of(project), plans).await?;
-    match done.failed.into_iter().next() {
-        Some(error) => Err(error),
-        None => Ok(done.reports),
-    }
+/// Does what was planned for the contract's namespaces. One that fails does not hold up the others.
+pub(super) async fn apply(cluster: &Cluster, project: &Project, plans: &mut [SecretPlan]) -> Done {
+    let done = apply::all(cluster, &Job::of(project), plans).await;
+    done.unwrap_or_else(|error| Done {
+        reports: Vec::new(),
+        failed: vec![error],
+    })
 }
 
 /// The errors that these plans end with: secrets that have to be written and must not be.

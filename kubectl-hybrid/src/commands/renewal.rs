@@ -49,10 +49,12 @@ impl<'a> Renewal<'a> {
                 force: true,
                 unstick: self.unstick,
             };
-            let plans = regcred::plan(self.cluster, self.project, refresh).await?;
-            let reports = regcred::apply(self.cluster, self.project, plans).await?;
-            regcred::say(self.session, &reports);
-            Ok::<_, CommandError>(reports)
+            let ui = self.session.ui;
+            let mut plans = regcred::plan(ui, self.cluster, self.project, refresh).await?;
+            let done = regcred::apply(self.cluster, self.project, &mut plans).await;
+            regcred::say(self.session, &done.reports);
+            regcred::ended(ui, done.failed)?;
+            Ok::<_, CommandError>(done.reports)
         };
         Box::pin(self.done.get_or_try_init(renew)).await?;
         Ok(())
@@ -90,10 +92,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::Output;
     use crate::cluster::fake;
     use crate::project::contract::TagMutability;
     use crate::project::fake as project;
     use crate::registry::fake::HOST;
+    use crate::ui::Ui;
 
     #[tokio::test]
     async fn pods_that_are_to_be_left_alone_are_not_even_looked_at() {
@@ -117,8 +121,8 @@ mod tests {
                 _ => fake::not_found(request),
             });
             let project = project::project("dev", project::service(TagMutability::Mutable));
-            let force = true;
-            let plans = regcred::plan(&cluster, &project, Refresh { force, unstick }).await;
+            let (force, ui) = (true, Ui::new(Output::Text, true));
+            let plans = regcred::plan(&ui, &cluster, &project, Refresh { force, unstick }).await;
             let plans = plans.unwrap();
             // The secret is written either way.
             assert_eq!((plans.len(), plans[0].reasons.is_empty()), (1, false));

@@ -210,7 +210,7 @@ impl Going<'_> {
     ) -> Result<(), CommandError> {
         let (session, cluster, service) = (self.session, self.cluster, self.service);
         // The image may be gone from the node by now.
-        report.pull_secrets = self.refresh().await?;
+        self.refresh(&mut report.pull_secrets).await?;
         // The number changes by going back to it; the image does not.
         let image = to
             .tag
@@ -253,15 +253,18 @@ impl Going<'_> {
         Ok(())
     }
 
-    async fn refresh(&self) -> Result<Vec<SecretReport>, CommandError> {
+    async fn refresh(&self, reports: &mut Vec<SecretReport>) -> Result<(), CommandError> {
         let refresh = Refresh {
             force: false,
             unstick: !self.flags.roll_out.no_unstick,
         };
-        let plans = regcred::plan(self.cluster, self.project, refresh).await?;
-        let reports = regcred::apply(self.cluster, self.project, plans).await?;
-        regcred::say(self.session, &reports);
-        Ok(reports)
+        let ui = self.session.ui;
+        let mut plans = regcred::plan(ui, self.cluster, self.project, refresh).await?;
+        let done = regcred::apply(self.cluster, self.project, &mut plans).await;
+        regcred::say(self.session, &done.reports);
+        *reports = done.reports;
+        regcred::ended(ui, done.failed)?;
+        Ok(())
     }
 }
 

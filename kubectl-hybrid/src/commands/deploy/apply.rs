@@ -97,7 +97,7 @@ pub(super) async fn all(
     project: &Project,
     plan: &Plan,
     workshop: &Workshop<'_>,
-    secrets: Vec<SecretPlan>,
+    secrets: &mut [SecretPlan],
 ) -> Result<Applied, CommandError> {
     let shop = Shop {
         session,
@@ -116,30 +116,24 @@ pub(super) async fn all(
     let secret = async {
         let images = plan.services.iter().map(|planned| &planned.image);
         workshop.open(images).await?;
-        let reports = regcred::apply(cluster, project, secrets).await;
-        if let Ok(reports) = &reports {
-            regcred::say(session, reports);
-        }
+        let done = regcred::apply(cluster, project, secrets).await;
+        regcred::say(session, &done.reports);
         // Nobody listens any more when each service has ended already.
-        let _ = written.send(Some(reports.is_ok()));
-        Ok::<_, CommandError>(reports)
+        let _ = written.send(Some(done.failed.is_empty()));
+        Ok::<_, CommandError>(done)
     };
     let services = async { Ok(shop.services(&is_written).await) };
-    let (reports, ended) = tokio::try_join!(secret, services)?;
+    let (done, ended) = tokio::try_join!(secret, services)?;
     let mut ended = ended?;
     if flags.atomic {
-        let failed = reports.is_err() || ended.iter().any(|(_, ended)| ended.is_err());
+        let failed = !done.failed.is_empty() || ended.iter().any(|(_, ended)| ended.is_err());
         if failed {
             shop.go_back(&mut ended).await;
         } else {
             shop.move_tags(&mut ended).await;
         }
     }
-    let mut errors = Vec::new();
-    let mut secrets = reports.unwrap_or_else(|error| {
-        errors.push(error);
-        Vec::new()
-    });
+    let (mut secrets, mut errors) = (done.reports, done.failed);
     let all_well = errors.is_empty() && ended.iter().all(|(_, result)| result.is_ok());
     if all_well && ended.iter().any(|(report, _)| report.rolled) {
         errors.extend(shop.hook(Moment::AfterDeploy).await.err());

@@ -56,9 +56,11 @@ pub(crate) struct LeftPod {
 
 /// The reports, and what went wrong.
 #[derive(Default)]
-pub(super) struct Done {
-    pub(super) reports: Vec<SecretReport>,
-    pub(super) failed: Vec<CommandError>,
+pub(crate) struct Done {
+    /// One for each namespace, those that failed among them.
+    pub(crate) reports: Vec<SecretReport>,
+    /// Empty when all secrets are in place.
+    pub(crate) failed: Vec<CommandError>,
 }
 
 /// Carries the plans out, several namespaces at a time. One that fails does not hold up the others.
@@ -68,7 +70,7 @@ pub(super) struct Done {
 pub(super) async fn all(
     cluster: &Cluster,
     job: &Job,
-    plans: Vec<SecretPlan>,
+    plans: &mut [SecretPlan],
 ) -> Result<Done, CommandError> {
     let mut done = Done::default();
     let minted = if plans.iter().any(SecretPlan::writes) {
@@ -108,7 +110,7 @@ async fn one(
     cluster: &Cluster,
     job: &Job,
     given: Option<&Given<'_>>,
-    mut plan: SecretPlan,
+    plan: &mut SecretPlan,
 ) -> (SecretReport, Vec<CommandError>) {
     let mut report = SecretReport {
         namespace: plan.namespace.clone(),
@@ -124,7 +126,7 @@ async fn one(
     let mut errors = Vec::new();
     let written = match (plan.refused(), given) {
         (Some(refused), _) => Err(refused),
-        (None, Some(given)) if plan.writes() => write(cluster, given, &mut plan).await.map(Some),
+        (None, Some(given)) if plan.writes() => write(cluster, given, plan).await.map(Some),
         _ => Ok(None),
     };
     match written {
@@ -200,11 +202,11 @@ async fn write(
 }
 
 /// Recreates the pods that waited because of their credentials, and no others.
-async fn wake(cluster: &Cluster, report: &mut SecretReport, plan: SecretPlan) {
+async fn wake(cluster: &Cluster, report: &mut SecretReport, plan: &SecretPlan) {
     // Credentials that were good all along are not what an unexplained pod waits for.
     let was_bad = !plan.reasons.iter().all(Reason::lets_pull);
     let mut waking = Vec::new();
-    for pod in plan.stuck_pods {
+    for pod in plan.stuck_pods.iter().cloned() {
         let pod = explained(cluster, pod).await;
         match (pod.remedy, pod.is_unexplained()) {
             (Remedy::Recreate, true) if !was_bad => report.left.push(LeftPod {

@@ -102,7 +102,7 @@ pub(crate) async fn status(
         }
     }
     session.ui.data(&rows, || text(&rows));
-    ended(session, failed.into_iter())
+    ended(session.ui, failed)
 }
 
 /// What a pod has to do with the pull secret.

@@ -10,6 +10,7 @@ use crate::commands::session::{Session, guard};
 use crate::commands::time_left;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::ui::Ui;
 
 /// From this many namespaces on only what is not as usual has a line of its own.
 const MANY: usize = 20;
@@ -31,11 +32,22 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
             session.ui.data(&found.made, String::new);
         }
         let failed = found.failed.into_iter().map(|(_, error)| error);
-        return ended(session, failed.chain(super::refused(&found.made)));
+        return ended(session.ui, failed.chain(super::refused(&found.made)));
     }
-    let mut done = apply::all(&cluster, &job, found.made).await?;
+    let plan::Plans {
+        mut made,
+        failed: unseen,
+        ..
+    } = found;
+    let mut done = match apply::all(&cluster, &job, &mut made).await {
+        Ok(done) => done,
+        Err(error) => {
+            let unseen = unseen.into_iter().map(|(_, error)| error);
+            return ended(session.ui, std::iter::once(error).chain(unseen));
+        }
+    };
     let mut failed = Vec::new();
-    for (namespace, error) in found.failed {
+    for (namespace, error) in unseen {
         done.reports.push(unread(&job, namespace, &error));
         failed.push(error);
     }
@@ -43,21 +55,20 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
     if session.ui.is_json() {
         session.ui.data(&done.reports, String::new);
     }
-    ended(session, failed.into_iter().chain(done.failed))
+    ended(session.ui, failed.into_iter().chain(done.failed))
 }
 
 /// All that failed is said; the first decides how the command ends.
-pub(super) fn ended(
-    session: &Session<'_>,
-    failed: impl Iterator<Item = CommandError>,
+pub(crate) fn ended(
+    ui: &Ui,
+    failed: impl IntoIterator<Item = CommandError>,
 ) -> Result<Exit, CommandError> {
-    let mut failed: Vec<CommandError> = failed.collect();
-    if failed.is_empty() {
+    let mut failed = failed.into_iter();
+    let Some(first) = failed.next() else {
         return Ok(Exit::Ok);
-    }
-    let first = failed.remove(0);
-    for error in &failed {
-        session.ui.error(error);
+    };
+    for error in failed {
+        ui.error(&error);
     }
     Err(first)
 }

@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::job::{Job, Wanted};
-use super::{apply, plan, refused};
+use super::{apply, ended, plan, refused};
+use crate::cli::Output;
 use crate::cluster::fake;
 use crate::cluster::namespaces::Scope;
 use crate::exit::Exit;
+use crate::ui::Ui;
 
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
@@ -62,7 +64,7 @@ async fn a_secret_that_others_keep_stays_while_it_serves_and_fails_when_it_does_
             "/api/v1/namespaces/shop/pods" => fake::ok(json!({ "metadata": {}, "items": [] })),
             _ => fake::not_found(request),
         });
-        let plans = plan::make(&cluster, &job()).await.unwrap().made;
+        let mut plans = plan::make(&cluster, &job()).await.unwrap().made;
         assert!(plans[0].to_string().starts_with(text), "{}", plans[0]);
         let shown = serde_json::to_value(&plans[0]).unwrap();
         let shown = |key: &str| shown[key].as_str().map(str::to_owned);
@@ -73,7 +75,7 @@ async fn a_secret_that_others_keep_stays_while_it_serves_and_fails_when_it_does_
         assert_eq!(shown("stays"), is("unchanged"));
         // The dry run ends as the real one does.
         let dry = refused(&plans);
-        let done = apply::all(&cluster, &job(), plans).await.unwrap();
+        let done = apply::all(&cluster, &job(), &mut plans).await.unwrap();
         for errors in [&dry, &done.failed] {
             assert_eq!(errors.len(), failures);
             assert!(errors.iter().all(|error| error.exit() == Exit::RollOut));
@@ -82,6 +84,68 @@ async fn a_secret_that_others_keep_stays_while_it_serves_and_fails_when_it_does_
         assert_eq!(report.change, change.unwrap_or("unchanged"));
         assert_eq!(report.stays, is("unchanged"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_namespace_that_fails_is_told_and_the_plan_can_be_shown_afterwards() {
+    let job = Job {
+        namespaces: Scope::of(["shop", "store", "yard"]),
+        ..job()
+    };
+    let cluster = fake::cluster(move |request| match request.path.as_str() {
+        path if path.ends_with("/yard/secrets/regcred") => fake::ok(kept_by_others(9)),
+        path if path.ends_with("/secrets/regcred") => fake::ok(kept_by_others(-1)),
+        path if path.ends_with("/pods") => fake::ok(json!({ "metadata": {}, "items": [] })),
+        _ => fake::not_found(request),
+    });
+    let mut plans = plan::make(&cluster, &job).await.unwrap().made;
+    let before = serde_json::to_value(&plans).unwrap();
+    let done = apply::all(&cluster, &job, &mut plans).await.unwrap();
+    assert_eq!(serde_json::to_value(&plans).unwrap(), before);
+    let reports = done.reports.iter();
+    let changes: Vec<_> = reports
+        .map(|report| (report.namespace.as_str(), report.change))
+        .collect();
+    let expected = [
+        ("shop", "failed"),
+        ("store", "failed"),
+        ("yard", "unchanged"),
+    ];
+    assert_eq!(changes, expected);
+    let told: Vec<String> = done.failed.iter().map(ToString::to_string).collect();
+    let named = |name: &str| {
+        told.iter()
+            .any(|error| error.contains(&format!("`{name}`")))
+    };
+    assert!(
+        told.len() == 2 && named("shop") && named("store"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_namespace_that_cannot_be_read_is_told() {
+    let job = Job {
+        namespaces: Scope::of(["shop", "store", "yard"]),
+        ..job()
+    };
+    let cluster = fake::cluster(move |request| match request.path.as_str() {
+        path if path.ends_with("/yard/secrets/regcred") => fake::ok(kept_by_others(9)),
+        path if path.ends_with("/secrets/regcred") => fake::status(403, "Forbidden", "no"),
+        path if path.ends_with("/pods") => fake::ok(json!({ "metadata": {}, "items": [] })),
+        _ => fake::not_found(request),
+    });
+    let found = plan::make(&cluster, &job).await.unwrap();
+    assert_eq!(found.made.len(), 1);
+    let failed: Vec<&str> = found.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(failed, ["shop", "store"]);
+    let ui = Ui::new(Output::Text, true);
+    let ended = ended(&ui, found.failed.into_iter().map(|(_, error)| error));
+    let first = ended.unwrap_err();
+    assert!(
+        first.exit() == Exit::RollOut && first.to_string().contains("`shop`"),
+        "{first}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,10 +186,10 @@ async fn a_pod_that_is_older_than_the_link_of_its_account_is_recreated() {
             _ => fake::not_found(request),
         }
     });
-    let plans = plan::make(&cluster, &job()).await.unwrap().made;
+    let mut plans = plan::make(&cluster, &job()).await.unwrap().made;
     // The registry refused nobody: they had no login to show.
     assert!(plans[0].reasons.is_empty());
-    let done = apply::all(&cluster, &job(), plans).await.unwrap();
+    let done = apply::all(&cluster, &job(), &mut plans).await.unwrap();
     let report = &done.reports[0];
     assert_eq!(report.recreated, ["linked"]);
     let left: Vec<&str> = report.left.iter().map(|left| left.pod.as_str()).collect();

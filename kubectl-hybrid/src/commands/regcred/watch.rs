@@ -344,20 +344,15 @@ async fn round(
 ) {
     let due = ledger.due(Timestamp::now());
     let at = job.at(due.clone());
+    let mut errors = Vec::new();
     let done = match plan::make(cluster, &at).await {
-        Ok(found) => {
-            let failed = found.failed;
-            let applied = apply::all(cluster, &at, found.made).await;
-            applied.map(|mut done| {
-                done.failed
-                    .extend(failed.into_iter().map(|(_, error)| error));
-                done
-            })
+        Ok(mut found) => {
+            errors.extend(found.failed.into_iter().map(|(_, error)| error));
+            apply::all(cluster, &at, &mut found.made).await
         }
         Err(error) => Err(error),
     };
     let now = Timestamp::now();
-    let mut errors = Vec::new();
     match done {
         Ok(done) => {
             for name in &due {
@@ -377,7 +372,7 @@ async fn round(
             if session.ui.is_json() {
                 session.ui.data(&done.reports, String::new);
             }
-            errors = done.failed;
+            errors.extend(done.failed);
         }
         Err(error) => {
             for name in &due {
