@@ -1,16 +1,12 @@
 //! What is known of each namespace, and when something has to be done there. No clock of its own.
 
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-/// The first pause after something went wrong, or after a secret was broken again.
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
-/// Who breaks a secret sooner than this after it was mended is answered more and more slowly.
-const PEACE: SignedDuration = SignedDuration::from_mins(10);
-/// When what was written should have been seen.
-const ECHO: SignedDuration = SignedDuration::from_secs(30);
+use place::{Place, SecretState};
 
 /// The source of what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,29 +72,6 @@ pub(super) struct Ledger {
     waiting: BTreeSet<Source>,
     /// What a list that is under way has not shown so far.
     unseen: BTreeMap<Source, BTreeSet<String>>,
-}
-
-#[derive(Debug, Default)]
-enum SecretState {
-    #[default]
-    Missing,
-    There(Due),
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    /// The sources that say that this namespace is meant.
-    meant: BTreeSet<Source>,
-    secret: SecretState,
-    /// Accounts that do not name the secret.
-    unlinked: BTreeSet<String>,
-    /// A pod that was made before its account was linked may not have failed by then.
-    look_again: Option<Timestamp>,
-    /// Why it is not kept, as it was said last.
-    said: Option<String>,
-    not_before: Option<Timestamp>,
-    pauses: u32,
-    written: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -221,37 +194,9 @@ impl Ledger {
 
     /// A namespace was seen to.
     pub(super) fn done(&mut self, name: &str, did: Did, now: Timestamp) {
-        let Some(place) = self.places.get_mut(name) else {
-            return;
-        };
-        let at_peace = place
-            .written
-            .is_none_or(|written| now.duration_since(written) > PEACE);
-        // A token that has grown old was broken by nobody, however short its life is.
-        let grew_old =
-            matches!(place.secret, SecretState::There(Due::At(_))) && place.unlinked.is_empty();
-        if at_peace || grew_old {
-            place.pauses = 0;
+        if let Some(place) = self.places.get_mut(name) {
+            place.done(did, now);
         }
-        place.written = Some(now);
-        place.unlinked.clear();
-        let soon = now.checked_add(ECHO).unwrap_or(now);
-        let is_settled = match &place.secret {
-            SecretState::There(Due::Never(_)) => true,
-            SecretState::There(Due::At(at)) => *at > now,
-            SecretState::There(Due::Now) | SecretState::Missing => false,
-        };
-        // The watch tells what it looks like now; should it not, it is looked at again. What was
-        // not touched is as it was.
-        if did.wrote || !is_settled {
-            place.secret = SecretState::There(Due::At(soon));
-        }
-        if did.linked {
-            place.look_again = Some(soon);
-        } else if place.look_again.is_some_and(|at| at <= now) {
-            place.look_again = None;
-        }
-        place.pause(now);
     }
 
     /// Something could not be done in a namespace.
@@ -259,52 +204,6 @@ impl Ledger {
         if let Some(place) = self.places.get_mut(name) {
             place.pause(now);
         }
-    }
-}
-
-impl Place {
-    fn has(&self, source: Source) -> bool {
-        match source {
-            Source::Named | Source::Labelled => self.meant.contains(&source),
-            Source::Secrets => !self.lacks_secret(),
-            Source::Accounts => false,
-        }
-    }
-
-    fn lacks_secret(&self) -> bool {
-        matches!(self.secret, SecretState::Missing)
-    }
-
-    /// When something has to be done, long ago for at once; `None` is never.
-    fn due_at(&self) -> Option<Timestamp> {
-        if self.meant.is_empty() {
-            return None;
-        }
-        let due = match &self.secret {
-            SecretState::There(_) if !self.unlinked.is_empty() => Some(Timestamp::MIN),
-            SecretState::Missing | SecretState::There(Due::Now) => Some(Timestamp::MIN),
-            SecretState::There(Due::At(due)) => Some(*due),
-            SecretState::There(Due::Never(_)) => None,
-        };
-        let due = due.into_iter().chain(self.look_again).min()?;
-        Some(
-            self.not_before
-                .map_or(due, |not_before| due.max(not_before)),
-        )
-    }
-
-    /// Why the secret is left alone, when it must not be written.
-    fn left_alone(&self) -> Option<&str> {
-        match &self.secret {
-            SecretState::There(Due::Never(why)) => Some(why),
-            _ => None,
-        }
-    }
-
-    fn pause(&mut self, now: Timestamp) {
-        let pause = (FIRST_PAUSE * 2_i32.pow(self.pauses.min(8))).min(LONGEST_PAUSE);
-        self.pauses += 1;
-        self.not_before = now.checked_add(pause).ok();
     }
 }
 
