@@ -38,17 +38,17 @@ pub fn assess(
     }
     for registry in registries {
         let named = || (*registry).to_owned();
-        match document.entry(registry) {
-            None | Some(Entry::Empty) => reasons.push(Reason::Missing { registry: named() }),
+        match document.login(registry) {
             // Named above.
-            Some(Entry::Broken(_)) => {}
-            Some(Entry::Login(login)) if login.username != username => {
+            None if matches!(document.entry(registry), Some(Entry::Broken(_))) => {}
+            None => reasons.push(Reason::Missing { registry: named() }),
+            Some((_, login)) if login.username != username => {
                 reasons.push(Reason::Username {
                     registry: named(),
                     found: login.username,
                 });
             }
-            Some(Entry::Login(login)) => match Age::of(registry, &login, &marks) {
+            Some((key, login)) => match Age::of(key, &login, &marks) {
                 None => reasons.push(Reason::UnknownExpiry { registry: named() }),
                 Some(age) => reasons.extend(age.judged(registry, now, policy)),
             },

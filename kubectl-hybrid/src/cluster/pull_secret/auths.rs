@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::cluster::keyring;
+use super::spelling::{is_read, is_spelling};
 
 /// The auths of a pull secret, in their order, with everything around them.
 ///
@@ -89,17 +89,27 @@ impl Document {
         }
     }
 
-    /// Reads the value of `.dockercfg`, which is the auths without an outer object.
+    /// Reads the value of `.dockercfg`, which is the auths without an outer object. With one it is
+    /// [`Self::broken`]: the kubelet takes `auths` for the name of a registry.
     pub fn parse_legacy(bytes: &[u8]) -> Self {
-        match serde_json::from_slice(bytes) {
-            Ok(auths) => Self {
-                auths,
-                ..Self::default()
-            },
-            Err(error) => Self {
-                broken: Some(place(&error)),
-                ..Self::default()
-            },
+        let auths: Members = match serde_json::from_slice(bytes) {
+            Ok(auths) => auths,
+            Err(error) => {
+                return Self {
+                    broken: Some(place(&error)),
+                    ..Self::default()
+                };
+            }
+        };
+        if auths.0.iter().any(|(key, _)| key == "auths") {
+            return Self {
+                broken: Some("`.dockercfg` has no outer `auths`".to_owned()),
+                ..Self::parse(bytes)
+            };
+        }
+        Self {
+            auths,
+            ..Self::default()
         }
     }
 
@@ -129,6 +139,18 @@ impl Document {
             .rev()
             .find(|(found, _)| found == key)
             .map(|(_, raw)| entry(raw))
+    }
+
+    /// The login that the kubelet uses for `registry` as a whole, with its key: the bare host, else
+    /// another spelling of it that the kubelet reads.
+    pub fn login(&self, registry: &str) -> Option<(&str, Credential)> {
+        let login = |key: &str| match self.entry(key) {
+            Some(Entry::Login(login)) => Some(login),
+            _ => None,
+        };
+        let bare = self.keys().filter(|key| *key == registry);
+        let spelled = self.keys().filter(|key| is_read(key, registry));
+        bare.chain(spelled).find_map(|key| Some((key, login(key)?)))
     }
 
     /// Whether the outer object names credential stores, which no kubelet asks.
@@ -241,11 +263,6 @@ fn place(error: &serde_json::Error) -> String {
         _ => "it is no JSON",
     };
     format!("{what}, line {} column {}", error.line(), error.column())
-}
-
-fn is_spelling(key: &str, registry: &str) -> bool {
-    keyring::normal_key(&key.trim().to_ascii_lowercase())
-        .is_some_and(|host| matches!(host.strip_prefix(registry), Some("" | "/v1" | "/v2")))
 }
 
 fn entry(raw: &RawValue) -> Entry {
@@ -364,165 +381,5 @@ impl Serialize for Members {
 
 #[cfg(test)]
 mod properties;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
-
-    fn text(document: &Document) -> String {
-        String::from_utf8(document.to_bytes()).unwrap()
-    }
-
-    fn password() -> Secret {
-        Secret::new("pass".to_owned())
-    }
-
-    fn ours() -> String {
-        format!(
-            "\"{HOST}\":{{\"username\":\"AWS\",\"password\":\"pass\",\"auth\":\"QVdTOnBhc3M=\"}}"
-        )
-    }
-
-    #[test]
-    fn foreign_entries_and_everything_around_stay_byte_for_byte() {
-        let strange = r#"{"HttpHeaders": {"X":  "1"},"auths":{"z.example":{ "auth" : "dTpw" , "n":1.0e5,"é":"\u00e9"},"a.example":{}},"credHelpers":{"h":"x"}}"#;
-        let mut document = Document::parse(strange.as_bytes());
-        document.put(HOST, "AWS", &password());
-        assert_eq!(
-            text(&document),
-            format!(
-                "{}{}{}",
-                r#"{"auths":{"z.example":{ "auth" : "dTpw" , "n":1.0e5,"é":"\u00e9"},"a.example":{},"#,
-                ours(),
-                r#"},"HttpHeaders":{"X":  "1"},"credHelpers":{"h":"x"}}"#
-            )
-        );
-    }
-
-    #[test]
-    fn the_entry_of_the_host_is_replaced_where_it_stood() {
-        let before =
-            format!(r#"{{"auths":{{"a":{{}},"{HOST}":{{"auth":"b2xkOm9sZA=="}},"z":{{}}}}}}"#);
-        let mut document = Document::parse(before.as_bytes());
-        document.put(HOST, "AWS", &password());
-        assert_eq!(
-            text(&document),
-            format!(r#"{{"auths":{{"a":{{}},{},"z":{{}}}}}}"#, ours())
-        );
-    }
-
-    #[test]
-    fn other_spellings_of_the_host_go_and_other_hosts_stay() {
-        let table = [
-            ("https://HOST", true),
-            ("http://HOST", true),
-            ("HOST/", true),
-            ("https://HOST/", true),
-            ("https://HOST/v1/", true),
-            ("https://HOST/v2/", true),
-            ("https://HOST/v2", true),
-            (" https://HOST", true),
-            ("HOST\n", true),
-            ("HOST/team", false),
-            ("HOST:443", false),
-            ("*.dkr.ecr.eu-central-1.amazonaws.com", false),
-            ("HOST.example", false),
-            ("xHOST", false),
-        ];
-        for (key, dropped) in table {
-            let key = key.replace("HOST", HOST);
-            let mut document = Document::default();
-            document
-                .auths
-                .0
-                .push((key.clone(), RawValue::from_string("{}".to_owned()).unwrap()));
-            assert_eq!(
-                !document.other_spellings(HOST).is_empty(),
-                dropped,
-                "{key:?}"
-            );
-            document.put(HOST, "AWS", &password());
-            assert_eq!(document.keys().any(|left| left == key), !dropped, "{key:?}");
-            assert!(document.entry(HOST).is_some());
-        }
-    }
-
-    #[test]
-    fn an_entry_is_read_as_the_kubelet_reads_it() {
-        let table = [
-            (r#"{"auth":"QVdTOnBhOnNz"}"#, Ok(Some(("AWS", "pa:ss")))),
-            (r#"{"auth":"QVdTOnA="}"#, Ok(Some(("AWS", "p")))),
-            (r#"{"auth":"QVdTOnA"}"#, Ok(Some(("AWS", "p")))),
-            ("{\"auth\":\"QVdT\\nOnA=\"}", Ok(Some(("AWS", "p")))),
-            (r#"{"username":"u","password":"p"}"#, Ok(Some(("u", "p")))),
-            (r#"{"Username":"u","PASSWORD":"p"}"#, Ok(Some(("u", "p")))),
-            (
-                r#"{"username":"u","password":"p","auth":"QVdTOnA="}"#,
-                Ok(Some(("AWS", "p"))),
-            ),
-            (
-                r#"{"username":"u","password":"p","auth":""}"#,
-                Ok(Some(("u", "p"))),
-            ),
-            (r"{}", Ok(None)),
-            ("null", Ok(None)),
-            (r#"{"email":"x@example.com"}"#, Ok(None)),
-            (r#"{"auth":"%%%"}"#, Err("`auth` is no base64")),
-            (
-                r#"{"auth":"QVdT"}"#,
-                Err("`auth` has no colon between user and password"),
-            ),
-            (r#"{"auth":1}"#, Err("`auth` is no text")),
-            (r#""text""#, Err("it is no object")),
-            ("[]", Err("it is no object")),
-        ];
-        for (raw, expected) in table {
-            let raw = RawValue::from_string(raw.to_owned()).unwrap();
-            let found = entry(&raw);
-            let found = match &found {
-                Entry::Login(login) => Ok(Some((login.username.as_str(), login.password.expose()))),
-                Entry::Empty => Ok(None),
-                Entry::Broken(why) => Err(why.as_str()),
-            };
-            assert_eq!(found, expected, "{raw}");
-        }
-    }
-
-    #[test]
-    fn a_broken_document_says_where_and_never_what() {
-        for (bytes, expected) in [
-            ("", "the JSON ends too early, line 1 column 0"),
-            ("hunter2", "it is no JSON, line 1 column 1"),
-            ("{\"auths\":", "the JSON ends too early, line 1 column 9"),
-            ("[]", "the JSON is no object, line 1 column 0"),
-            (
-                r#"{"auths":"hunter2"}"#,
-                "`auths` is no object (the JSON is no object, line 1 column 9)",
-            ),
-        ] {
-            let document = Document::parse(bytes.as_bytes());
-            let why = document.broken().unwrap();
-            assert_eq!(why, expected, "{bytes}");
-            assert!(!why.contains("hunter2"));
-        }
-        assert!(Document::parse(b"{}").broken().is_none());
-        assert!(Document::parse(br#"{"auths":null}"#).broken().is_none());
-        assert!(Document::parse(&[0xff, 0xfe]).broken().is_some());
-    }
-
-    #[test]
-    fn broken_entries_are_dropped_by_name() {
-        let mut document =
-            Document::parse(br#"{"auths":{"good":{"auth":"dTpw"},"bad":{"auth":"%"},"none":{}}}"#);
-        assert_eq!(document.drop_broken(), ["bad"]);
-        assert_eq!(document.keys().collect::<Vec<_>>(), ["good", "none"]);
-    }
-
-    #[test]
-    fn the_legacy_form_has_no_outer_object() {
-        let document = Document::parse_legacy(br#"{"r.example":{"auth":"dTpw"}}"#);
-        assert_eq!(document.keys().collect::<Vec<_>>(), ["r.example"]);
-    }
-}
+mod tests;

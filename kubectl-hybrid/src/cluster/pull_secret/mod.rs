@@ -10,6 +10,7 @@ mod marks;
 mod owner;
 mod plan;
 mod reason;
+mod spelling;
 mod survey;
 mod view;
 

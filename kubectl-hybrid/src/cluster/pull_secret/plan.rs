@@ -253,19 +253,24 @@ fn holds(document: &Document, wanted: &[RegistryLogin<'_>]) -> bool {
 fn first_expiry(document: &Document, marks: &Marks, registries: &[&str]) -> Option<Timestamp> {
     registries
         .iter()
-        .filter_map(|registry| match document.entry(registry) {
-            Some(Entry::Login(login)) => marks.expiry_of(registry, &login).at(),
-            _ => None,
+        .filter_map(|registry| {
+            let (key, login) = document.login(registry)?;
+            marks.expiry_of(key, &login).at()
         })
         .min()
 }
 
 pub(super) fn document_of(secret: &SecretObject) -> Document {
     let of = |key| Some(secret.data.as_ref()?.get(key)?.0.as_slice());
-    let document = if secret.type_.as_deref() == Some(LEGACY_TYPE) {
-        of(LEGACY_KEY).map(Document::parse_legacy)
-    } else {
-        of(DATA_KEY).map(Document::parse)
+    let (newer, older) = (
+        || of(DATA_KEY).map(Document::parse),
+        || of(LEGACY_KEY).map(Document::parse_legacy),
+    );
+    let document = match secret.type_.as_deref() {
+        Some(SECRET_TYPE) => newer(),
+        Some(LEGACY_TYPE) => older(),
+        // The kubelet reads none of it; who is told to delete it is told what it holds.
+        _ => newer().or_else(older),
     };
     document.unwrap_or_default()
 }

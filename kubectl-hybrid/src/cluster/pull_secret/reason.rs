@@ -44,7 +44,7 @@ pub enum Reason {
         /// The user name that was found.
         found: String,
     },
-    /// The host stands there in another spelling as well.
+    /// The host stands there in another spelling.
     OtherSpelling {
         /// The registry.
         registry: String,
@@ -116,7 +116,7 @@ impl fmt::Display for Reason {
             Self::OtherSpelling { registry, key } => {
                 write!(
                     f,
-                    "{registry} is listed as `{}` as well",
+                    "`{}` is another spelling of {registry}",
                     key.escape_debug()
                 )
             }

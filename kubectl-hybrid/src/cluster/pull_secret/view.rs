@@ -8,6 +8,7 @@ use super::auths::Entry;
 use super::marks::{Marks, annotation};
 use super::owner::Owner;
 use super::plan::document_of;
+use super::spelling::is_read;
 use super::{
     ANNOTATION_EXPIRES_AT, ANNOTATION_PRINCIPAL, ANNOTATION_REFRESHED_BY, ANNOTATION_SOURCE,
     LEGACY_TYPE, SECRET_TYPE,
@@ -75,12 +76,15 @@ pub struct RegistryView {
 }
 
 impl PullSecretView {
-    /// The entry under exactly this key.
+    /// The login for `registry` as a whole: under the bare host, else under another spelling of it
+    /// that the kubelet reads.
     pub fn entry(&self, registry: &str) -> Option<&RegistryView> {
-        self.registries
-            .iter()
-            .rev()
-            .find(|entry| entry.key == registry)
+        let logins = || {
+            let entries = self.registries.iter().rev();
+            entries.filter(|entry| entry.username.is_some())
+        };
+        let bare = logins().find(|entry| entry.key == registry);
+        bare.or_else(|| logins().find(|entry| is_read(&entry.key, registry)))
     }
 
     /// When the login for `registry` ends.
@@ -219,6 +223,27 @@ mod tests {
         let annotated = "2026-11-23T22:00:00Z".parse().unwrap();
         assert_eq!(seen.expiry_of("annotated.example"), Some(annotated));
         assert_eq!(seen.expiry_of("foreign.example"), None);
+    }
+
+    #[test]
+    fn the_older_type_is_read_in_its_own_shape() {
+        let password = base64::engine::general_purpose::STANDARD
+            .encode(r#"{"payload":"x","expiration":1795428000}"#);
+        let auths = json!({
+            "https://h.example": { "username": "AWS", "password": password },
+            "https://index.docker.io/v1/": { "auth": "dTpw", "email": "u@h.example" },
+        });
+        let data = base64::engine::general_purpose::STANDARD.encode(auths.to_string());
+        for kind in [LEGACY_TYPE, "Opaque"] {
+            let secret = json!({ "type": kind, "metadata": {}, "data": { ".dockercfg": data } });
+            let seen = view(&serde_json::from_value(secret).unwrap());
+            let keys: Vec<_> = seen.registries.iter().map(|entry| &entry.key).collect();
+            assert_eq!(keys, ["https://h.example", "https://index.docker.io/v1/"]);
+            assert!(seen.registries.iter().all(|entry| entry.problem.is_none()));
+            let at = "2026-11-23T10:00:00Z".parse().unwrap();
+            assert_eq!(seen.expiry_of("h.example"), Some(at), "{kind}");
+            assert_eq!(seen.readable_type, kind == LEGACY_TYPE);
+        }
     }
 
     #[test]

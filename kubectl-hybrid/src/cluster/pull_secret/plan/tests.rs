@@ -137,7 +137,7 @@ fn the_plan_follows_what_is_there() {
                 &ours("AWS").replace("}}}", &format!(r#"}},"https://{HOST}":{{}}}}}}"#)),
                 Some(LATER),
             ),
-            "update: HOST is listed as `https://HOST` as well; dropped []",
+            "update: `https://HOST` is another spelling of HOST; dropped []",
         ),
     ];
     for (existing, expected) in table {
@@ -250,19 +250,24 @@ fn what_must_not_be_written_stays_while_its_token_lives() {
 
 #[test]
 fn the_older_type_serves_while_its_token_lives() {
-    let legacy = |expires_at| {
+    let legacy = |key: &str, expires_at| {
         let mut secret = secret("", Some(expires_at));
         secret.type_ = Some(LEGACY_TYPE.to_owned());
-        let auths = format!(r#"{{"{HOST}":{{"username":"AWS","password":"old"}}}}"#);
+        let auths = format!(r#"{{"{key}":{{"username":"AWS","password":"old"}}}}"#);
         secret.data = Some(BTreeMap::from([(
             LEGACY_KEY.to_owned(),
             ByteString(auths.into_bytes()),
         )]));
         verdict(&plan_of(Some(&secret), policy()))
     };
-    assert!(legacy(LATER).starts_with("fresh"));
-    assert!(legacy("2026-11-23T12:00:00Z").starts_with("stays"));
-    assert!(legacy("2026-11-23T10:00:00Z").starts_with("refused"));
+    for key in [HOST, &format!("https://{HOST}")] {
+        let legacy = |expires_at| legacy(key, expires_at);
+        // Its spelling alone is no reason to do without it.
+        let is_bare = key == HOST;
+        assert!(legacy(LATER).starts_with(if is_bare { "fresh" } else { "stays" }));
+        assert!(legacy("2026-11-23T12:00:00Z").starts_with("stays"));
+        assert!(legacy("2026-11-23T10:00:00Z").starts_with("refused"));
+    }
 }
 
 #[test]

@@ -357,6 +357,22 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_the_older_type_is_judged_by_what_it_holds() {
+        let password = base64::engine::general_purpose::STANDARD
+            .encode(r#"{"payload":"x","expiration":1795424400}"#);
+        let auths =
+            json!({ format!("https://{HOST}"): { "username": "AWS", "password": password } });
+        let data = base64::engine::general_purpose::STANDARD.encode(auths.to_string());
+        let row = row_of(json!({ "type": pull_secret::LEGACY_TYPE, "metadata": {},
+            "data": { ".dockercfg": data } }));
+        let problems = row.problems.join("; ");
+        let expired = format!("the login for {HOST} expired at 2026-11-23T09:00:00Z");
+        assert!(problems.contains(&expired), "{problems}");
+        assert!(!problems.contains("no login"), "{problems}");
+        assert_eq!(row.expires_at.unwrap().to_string(), "2026-11-23T09:00:00Z");
+    }
+
+    #[test]
     fn each_registry_tells_its_identity_and_what_that_may_do() {
         let logins = json!({ HOST: login(ROLE, LATER), OTHER: login("them", LATER) });
         let shown = serde_json::to_value(row_of(keeping(&logins))).unwrap();
