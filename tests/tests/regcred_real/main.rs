@@ -7,6 +7,7 @@
 
 mod agent;
 mod pods;
+mod status;
 mod watch;
 mod way;
 
