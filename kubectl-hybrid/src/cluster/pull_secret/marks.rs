@@ -209,13 +209,19 @@ impl Marks {
 
 /// The different ones, separated by commas.
 fn distinct<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for text in texts.flatten().flat_map(|text| text.split(", ")) {
-        if !distinct.contains(&text) {
-            distinct.push(text);
-        }
-    }
-    (!distinct.is_empty()).then(|| distinct.join(", "))
+    texts.flatten().fold(None, |all: Option<String>, text| {
+        Some(match all {
+            Some(all) if lists(&all, text) => all,
+            Some(all) if !lists(text, &all) => format!("{all}, {text}"),
+            _ => text.to_owned(),
+        })
+    })
+}
+
+/// Whether `one` is among those that are separated by commas. It may have commas itself: an SSO
+/// session is told with its account and its role.
+pub(super) fn lists(all: &str, one: &str) -> bool {
+    format!(", {all}, ").contains(&format!(", {one}, "))
 }
 
 /// The value of an annotation.
@@ -310,6 +316,28 @@ mod tests {
         assert_eq!(old(Some("a.example"), Some("no JSON")), read);
         assert_eq!(old(Some("b.example"), None), (None, None));
         assert_eq!(old(None, Some(r#"{"b.example":{}}"#)), (None, None));
+    }
+
+    #[test]
+    fn identities_are_told_once_each_whatever_commas_they_have() {
+        let (one, two) = (
+            "SSO session s, account 1, role dev",
+            "SSO session s, account 2, role dev",
+        );
+        let both = format!("{one}, {two}");
+        let table = [
+            (vec![], None),
+            (vec![one, one], Some(one)),
+            (vec![one, two, one], Some(both.as_str())),
+            // As it was told of all together once.
+            (vec![one, both.as_str()], Some(both.as_str())),
+            (vec![both.as_str(), two], Some(both.as_str())),
+        ];
+        for (texts, expected) in table {
+            let told = distinct(texts.iter().copied().map(Some));
+            assert_eq!(told.as_deref(), expected, "{texts:?}");
+        }
+        assert!(lists(&both, two) && !lists(one, two) && !lists(&both, "account 3"));
     }
 
     #[test]

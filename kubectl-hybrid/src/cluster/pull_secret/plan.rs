@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret as SecretObject;
 
 use super::assess::assess;
 use super::auths::{Document, Entry};
-use super::marks::{Marks, Origin};
+use super::marks::{Marks, Origin, lists};
 use super::owner::Owner;
 use super::reason::{Obstacle, Reason, Refusal};
 use super::{DATA_KEY, LEGACY_KEY, LEGACY_TYPE, SECRET_TYPE};
@@ -158,7 +158,7 @@ fn other_principal(
     let found = marks.origin_of(wanted.registry, &login).principal?;
     let principal = wanted.origin?.principal.as_deref()?;
     // Several were said of all logins together once.
-    (!found.split(", ").any(|found| found == principal)).then(|| Reason::Principal {
+    (!lists(&found, principal)).then(|| Reason::Principal {
         registry: wanted.registry.to_owned(),
         found,
     })

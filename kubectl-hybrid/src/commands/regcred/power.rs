@@ -108,7 +108,12 @@ mod tests {
         let table = [
             (Some(ROLE), HOST, Some(ROLE), Some(PullOnly)),
             (Some(ROLE), HOST, Some("access key AKID"), Some(TooMuch)),
-            (Some(ROLE), HOST, Some("one, two, three"), Some(TooMuch)),
+            (
+                Some(ROLE),
+                HOST,
+                Some("SSO session s, account 1, role dev"),
+                Some(TooMuch),
+            ),
             (Some(ROLE), HOST, None, None),
             (Some(ROLE), HOST, Some(&joined("one")), None),
             (Some(ROLE), HOST, Some(&joined("one, two")), None),

@@ -312,6 +312,32 @@ fn another_identity_is_a_reason_to_write() {
 }
 
 #[test]
+fn the_same_identity_is_no_reason_whatever_commas_it_has() {
+    let sso = "SSO session shop, account 123456789012, role dev";
+    for found in [sso.to_owned(), format!("arn:aws:iam::1:user/x, {sso}")] {
+        let mut existing = secret(&ours("AWS"), Some(LATER));
+        let annotations = existing.metadata.annotations.as_mut().unwrap();
+        annotations.insert(ANNOTATION_PRINCIPAL.to_owned(), found);
+        let (password, origin) = (
+            Secret::new("new".to_owned()),
+            Origin {
+                principal: Some(sso.to_owned()),
+                ..origin()
+            },
+        );
+        let login = RegistryLogin {
+            registry: HOST,
+            username: "AWS",
+            password: &password,
+            expires_at: LATER.parse().unwrap(),
+            origin: Some(&origin),
+        };
+        let plan = plan(Some(&existing), &[login], REFRESHED_BY, now(), policy());
+        assert!(verdict(&plan).starts_with("fresh"), "{}", verdict(&plan));
+    }
+}
+
+#[test]
 fn always_writes_unless_the_very_login_is_there() {
     let always = Policy {
         always: true,
