@@ -81,16 +81,27 @@ pub(super) fn refused(plans: &[SecretPlan]) -> Vec<CommandError> {
     refused.map(|error| apply::not_in_place(&error)).collect()
 }
 
-/// Recreates the pods that still wait for better credentials.
-pub(super) async fn wake(cluster: &Cluster, project: &Project) -> Result<(), CommandError> {
+/// Recreates the pods that still wait for better credentials, in each namespace whose pods can be
+/// listed.
+///
+/// # Errors
+/// When they could not be listed somewhere. If that is so in several places the others are said.
+pub(super) async fn wake(
+    ui: &Ui,
+    cluster: &Cluster,
+    project: &Project,
+) -> Result<(), CommandError> {
+    let mut failed = Vec::new();
     for namespace in project.namespaces() {
-        let pods = pods::list(cluster, namespace, None)
-            .await
-            .map_err(|error| in_cluster(&error))?;
-        let stuck = pods::stuck(&pods, &[project.registry.host()], &project.pull_secret);
-        pods::recreate(cluster, stuck).await;
+        match pods::list(cluster, namespace, None).await {
+            Ok(pods) => {
+                let stuck = pods::stuck(&pods, &[project.registry.host()], &project.pull_secret);
+                pods::recreate(cluster, stuck).await;
+            }
+            Err(error) => failed.push(in_cluster(&error)),
+        }
     }
-    Ok(())
+    ended(ui, failed).map(drop)
 }
 
 /// An error of the API server.

@@ -71,7 +71,7 @@ impl<'a> Renewal<'a> {
             Err(Broken::RefusedLogin(_)) => {
                 self.renew().await?;
                 // Those that were refused after the renewal began.
-                regcred::wake(self.cluster, self.project).await?;
+                regcred::wake(self.session.ui, self.cluster, self.project).await?;
                 Ok(roll.wait(line).await?)
             }
             ended => Ok(ended?),

@@ -151,8 +151,10 @@ impl Marks {
         }
         for login in wanted {
             let origin = login.origin.cloned().unwrap_or_default();
+            // What the password says is what it is known by later.
+            let expires_at = expiry_of(login.password).unwrap_or(login.expires_at);
             let mark = Mark {
-                expires_at: Some(login.expires_at),
+                expires_at: Some(expires_at),
                 issued_at: origin.issued_at,
                 principal: origin.principal,
                 source: origin.source,
@@ -340,13 +342,36 @@ mod tests {
         assert!(lists(&both, two) && !lists(one, two) && !lists(&both, "account 3"));
     }
 
+    /// A password that says when it ends.
+    fn ends(second: i64) -> String {
+        use base64::Engine as _;
+        let inside = format!(r#"{{"payload":"x","expiration":{second}}}"#);
+        base64::engine::general_purpose::STANDARD.encode(inside)
+    }
+
+    #[test]
+    fn a_login_is_known_by_the_end_that_its_password_says() {
+        let origin = Origin {
+            principal: Some("P".to_owned()),
+            ..Origin::default()
+        };
+        let password = Secret::new(ends(1_795_428_000));
+        let wanted = RegistryLogin {
+            registry: "a.example",
+            username: "AWS",
+            password: &password,
+            // The service says something else of it.
+            expires_at: "2026-11-23T12:00:00Z".parse().unwrap(),
+            origin: Some(&origin),
+        };
+        let mut marks = Marks::default();
+        marks.renew(&[wanted], &[]);
+        let login = login("AWS", &ends(1_795_428_000));
+        assert_eq!(marks.origin_of("a.example", &login), origin);
+    }
+
     #[test]
     fn nothing_is_known_of_a_login_that_somebody_else_put_there() {
-        use base64::Engine as _;
-        let ends = |second: i64| {
-            let inside = format!(r#"{{"payload":"x","expiration":{second}}}"#);
-            base64::engine::general_purpose::STANDARD.encode(inside)
-        };
         let marks = marks(json!({
             ANNOTATION_LOGINS: r#"{"a.example":{"principal":"P","expiresAt":"2026-11-23T10:00:00Z"}}"#,
         }));
