@@ -196,9 +196,12 @@ fn each_ending_has_its_code_in_both_formats() {
 
     project.change_web();
     for arguments in [&["build", "web"][..], &["deploy", "web"]] {
-        Ending::of(6, arguments)
-            .with("DOCKER_HOST", &nobody)
-            .assert_same_in_both_formats(&project);
+        let ending = Ending::of(6, arguments).with("DOCKER_HOST", &nobody);
+        ending.assert_same_in_both_formats(&project);
+        // Nobody is told of a build that has not begun.
+        let said = ending.run(&project, &[]);
+        let begun = |line: &str| line.split_whitespace().nth(1) == Some("build");
+        assert!(!said.stderr.lines().any(begun), "{}", said.stderr);
     }
     shapes.assert_kept();
     // What was restarted settles before others look.

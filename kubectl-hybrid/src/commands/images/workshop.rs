@@ -137,15 +137,24 @@ impl<'a> Workshop<'a> {
         request.cache_to.clone_from(&build.with.cache_to);
         request.extra = extra.to_vec();
         let context = &build.source.context;
-        ui.step("build", format!("{} from {}", plan.name, context.display()));
         line.now("waits for its turn to build");
         let show: OnLine = Arc::new(line.follow("builds"));
-        let image = match builder.build(&request, Some(show)).await {
-            Ok(image) => image,
-            Err(error) => {
-                return Err(credentials::explained(build_error(&error), error.failure()).await);
+        // The build does not wait until the engine has said who it is. Without one it has not begun,
+        // and nobody is told that it has.
+        let begun = async {
+            self.engine().await?;
+            ui.step("build", format!("{} from {}", plan.name, context.display()));
+            Ok(())
+        };
+        let making = async {
+            match builder.build(&request, Some(show)).await {
+                Ok(image) => Ok(image),
+                Err(error) => {
+                    Err(credentials::explained(build_error(&error), error.failure()).await)
+                }
             }
         };
+        let ((), image) = tokio::try_join!(begun, making)?;
         ui.step(
             "built",
             format!(
