@@ -18,6 +18,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use crate::aws_files::AwsFiles;
+use crate::credentials::{self, Whose};
 use crate::environment::Environment;
 use crate::http_client::http_client;
 use crate::identity::{Base, Identity, Source, chosen_profile};
@@ -79,6 +80,24 @@ impl Limits {
 /// and the profile. Credentials are resolved when a client first needs them. All configurations
 /// share one HTTP client and its connections.
 pub async fn sdk_config(profile: Option<&str>, region: Option<&str>) -> SdkConfig {
+    of_process(profile, region).await.1
+}
+
+/// The same, with credentials that are had first, and once for the whole process: a client would
+/// look for them within the time limit of one attempt, and begin again with the next.
+///
+/// They may take as long as `HYBRID_TIMEOUT` says. When there are none, each call tells why.
+pub async fn sdk_config_with_credentials(profile: Option<&str>, region: Option<&str>) -> SdkConfig {
+    let (whose, config) = of_process(profile, region).await;
+    let Some(provider) = config.credentials_provider() else {
+        return config;
+    };
+    let limit = Environment::of_process().time_limit();
+    let first = credentials::first(whose, provider, limit).await;
+    with_credentials(config, first)
+}
+
+async fn of_process(profile: Option<&str>, region: Option<&str>) -> (Whose, SdkConfig) {
     let environment = Environment::of_process();
     let files = AwsFiles::read(&environment);
     let identity = match profile {
@@ -88,11 +107,12 @@ pub async fn sdk_config(profile: Option<&str>, region: Option<&str>) -> SdkConfi
     let region = region
         .map(str::to_owned)
         .or_else(|| configured_region(&environment, &files, profile));
-    let subject = match &identity {
-        Ok(identity) => Subject::Identity(identity),
-        Err(_) => Subject::Unknown { profile },
+    let whose = match identity {
+        Ok(identity) => Whose::Identity(identity),
+        Err(_) => Whose::Unknown(profile.map(str::to_owned)),
     };
-    load(subject, region, Limits::INTERACTIVE).await
+    let config = load(&whose, region, Limits::INTERACTIVE).await;
+    (whose, config)
 }
 
 /// The region that is configured for a profile: the environment's, else the profile's own.
@@ -136,20 +156,13 @@ pub(crate) async fn sdk_config_of(
     Ok(with_credentials(config, assumed))
 }
 
-enum Subject<'a> {
-    Identity(&'a Identity),
-    /// Not to be told from the files: the SDK tries its whole chain and says what it found.
-    Unknown {
-        profile: Option<&'a str>,
-    },
-}
-
-async fn load(subject: Subject<'_>, region: Option<String>, limits: Limits) -> SdkConfig {
+async fn load(whose: &Whose, region: Option<String>, limits: Limits) -> SdkConfig {
     let region = region.map(Region::new);
     let providers = providers(region.clone(), limits);
-    let (credentials, profile) = match &subject {
-        Subject::Identity(identity) => (of_identity(identity, &providers), identity.profile()),
-        Subject::Unknown { profile } => {
+    let (credentials, profile) = match whose {
+        Whose::Identity(identity) => (of_identity(identity, &providers), identity.profile()),
+        // Not to be told from the files: the SDK tries its whole chain and says what it found.
+        Whose::Unknown(profile) => {
             let mut chain = DefaultCredentialsChain::builder()
                 .configure(providers.clone())
                 .region(region.clone())
@@ -159,15 +172,15 @@ async fn load(subject: Subject<'_>, region: Option<String>, limits: Limits) -> S
             }
             (
                 SharedCredentialsProvider::new(chain.build().await),
-                *profile,
+                profile.as_deref(),
             )
         }
     };
     let config = client_config(credentials.clone(), profile, region, limits).await;
-    let Subject::Identity(Identity {
+    let Whose::Identity(Identity {
         role_arn: Some(role_arn),
         ..
-    }) = subject
+    }) = whose
     else {
         return config;
     };

@@ -11,6 +11,7 @@ use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use serde::{Deserialize, Serialize};
 
 use crate::ca_bundle::CaBundleError;
+use crate::credentials::SlowCredentials;
 use crate::identity::{Base, Identity, Source};
 use renewal::{profile_flag, renewal};
 
@@ -189,6 +190,11 @@ impl AwsError {
         explained.0.is_before_call = ["loading credentials", "credentials error", "IMDS"]
             .iter()
             .any(|words| chain.contains(words));
+        if let Some(slow) = slow_credentials(error) {
+            explained.0.cause = Cause::TimedOut;
+            explained.0.detail = slow.to_string();
+            explained.0.is_slow_process = slow.is_process();
+        }
         explained
     }
 
@@ -436,6 +442,18 @@ fn chain_of(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// The error in the chain that says that credentials took too long.
+fn slow_credentials<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a SlowCredentials> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(slow) = error.downcast_ref() {
+            return Some(slow);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The last error of the chain: it names the thing itself.

@@ -31,9 +31,6 @@ use crate::token::Token;
 /// How long a call waits for another process that is minting the same token.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How long one `get` may take in all, unless `HYBRID_TIMEOUT` says otherwise.
-const DEADLINE: Duration = Duration::from_secs(30);
-
 /// How long a renewal may take while the kept token would do as well.
 const RENEWAL: Duration = Duration::from_secs(3);
 
@@ -260,7 +257,7 @@ impl TokenSource {
         started: Timestamp,
         clock: Instant,
     ) -> Result<Token, TokenError> {
-        let deadline = self.deadline();
+        let deadline = self.environment.time_limit();
         // A credential process may wait for a person, who is asked once, and not every minute.
         let is_process = matches!(plan.choice.identity.base(), Base::Process { .. });
         // Without a store there is nothing to share, and so no reason to wait for each other.
@@ -347,15 +344,6 @@ impl TokenSource {
             Err(_) => {}
         }
         minted
-    }
-
-    fn deadline(&self) -> Duration {
-        self.environment
-            .var("HYBRID_TIMEOUT")
-            .and_then(|text| text.trim().trim_end_matches('s').parse().ok())
-            .map_or(DEADLINE, |seconds: u64| {
-                Duration::from_secs(seconds.clamp(1, 3600))
-            })
     }
 
     /// Notes that one more host uses a token, so that `list` can name it. Once for each host.
@@ -497,16 +485,5 @@ mod tests {
         for other in [other_region, public, endpoint, identity] {
             assert_ne!(base, other);
         }
-    }
-
-    #[test]
-    fn the_deadline_is_read_from_the_environment_and_bounded() {
-        let deadline = |value: &str| {
-            let environment = Environment::given([("HYBRID_TIMEOUT", value)]);
-            TokenSource::new(environment).deadline()
-        };
-        assert_eq!(deadline("5"), Duration::from_secs(5));
-        assert_eq!(deadline("0"), Duration::from_secs(1));
-        assert_eq!(deadline("soon"), DEADLINE);
     }
 }

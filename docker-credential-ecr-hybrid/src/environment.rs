@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// What [`Environment::time_limit`] is when nobody says.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The variable of [`Environment::home_of_docker`].
 pub(crate) const HOME_OF_DOCKER: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
@@ -62,6 +66,16 @@ impl Environment {
                 .iter()
                 .any(|yes| value.trim().eq_ignore_ascii_case(yes))
         })
+    }
+
+    /// How long a call may take in all that has no token or no credentials yet: `HYBRID_TIMEOUT` in
+    /// seconds, up to an hour, else half a minute.
+    pub(crate) fn time_limit(&self) -> Duration {
+        self.var("HYBRID_TIMEOUT")
+            .and_then(|text| text.trim().trim_end_matches('s').parse().ok())
+            .map_or(TIME_LIMIT, |seconds: u64| {
+                Duration::from_secs(seconds.clamp(1, 3600))
+            })
     }
 
     /// A variable that names a path.
@@ -179,5 +193,13 @@ mod tests {
             Environment::given([("HYBRID_CACHE_DIR", "/x")]).cache_folder(),
             Some(PathBuf::from("/x"))
         );
+    }
+
+    #[test]
+    fn the_time_limit_is_read_in_seconds_and_bounded() {
+        let limit = |value: &str| Environment::given([("HYBRID_TIMEOUT", value)]).time_limit();
+        assert_eq!(limit("5"), Duration::from_secs(5));
+        assert_eq!(limit("0"), Duration::from_secs(1));
+        assert_eq!(limit("soon"), TIME_LIMIT);
     }
 }

@@ -14,6 +14,7 @@ pub mod choice;
 pub mod command;
 pub mod configure;
 pub mod core_dump;
+mod credentials;
 pub mod docker_config;
 mod endpoint;
 pub mod envelope;

@@ -10,6 +10,7 @@ mod steps;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ecr_hybrid::aws::sdk_config;
 use serde::Serialize;
 
 use super::session::Session;
@@ -19,7 +20,6 @@ use crate::cluster::{Cluster, ClusterOptions};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::config::{Config, FILE_NAME, Origin};
-use crate::terraform::access::load_aws;
 use crate::terraform::configuration::BOOTSTRAP;
 use crate::terraform::keys::Workspace;
 use crate::terraform::root::{TerraformEnv, program};
@@ -230,7 +230,7 @@ async fn answers(
 }
 
 async fn own_region() -> Result<String, CommandError> {
-    let sdk = load_aws(None, None).await;
+    let sdk = sdk_config(None, None).await;
     sdk.region().map(ToString::to_string).ok_or_else(|| {
         CommandError::new(Exit::Usage, "no AWS region is chosen")
             .hint("name it with --region, AWS_REGION or the profile")

@@ -19,15 +19,17 @@ use super::backend::S3Backend;
 pub type LoadAws =
     dyn Fn(Option<String>, Option<String>) -> BoxFuture<'static, SdkConfig> + Send + Sync;
 
-/// The AWS configuration as the helper makes it, with its credentials and time limits.
+/// The AWS configuration as the helper makes it, with its time limits, and with credentials that are
+/// had once for all clients of a command, outside of the limits of a call.
 #[must_use]
 pub fn load_aws(profile: Option<String>, region: Option<String>) -> BoxFuture<'static, SdkConfig> {
-    Box::pin(
-        async move { ecr_hybrid::aws::sdk_config(profile.as_deref(), region.as_deref()).await },
-    )
+    Box::pin(async move {
+        let (profile, region) = (profile.as_deref(), region.as_deref());
+        ecr_hybrid::aws::sdk_config_with_credentials(profile, region).await
+    })
 }
 
-/// Clients for the state and its locks. Making them costs no network.
+/// Clients for the state and its locks.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// For the state and the lock file.

@@ -41,7 +41,7 @@ impl LocksError {
     }
 }
 
-/// Finds the backend and makes its clients, without a call to AWS.
+/// Finds the backend and makes its clients, without a call for the locks.
 pub async fn open(
     root: Option<&Root>,
     settings: Option<&BackendConfig>,

@@ -5,6 +5,9 @@
     reason = "A test ends where something is not as it should be."
 )]
 
+#[cfg(unix)]
+mod credential_process;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,9 +17,9 @@ use std::sync::{Arc, Mutex};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use ecr_hybrid::aws::sdk_config;
 use futures::future::BoxFuture;
 use kubectl_hybrid::project::config::ContractSource;
-use kubectl_hybrid::terraform::access::load_aws;
 use kubectl_hybrid::terraform::contract::{ContractRead, Provenance, ReadError, ReadRequest, read};
 use kubectl_hybrid::terraform::keys::Workspace;
 use kubectl_hybrid::terraform::lock;
@@ -118,7 +121,8 @@ fn answer_one(stream: TcpStream, answers: &Mutex<Answers>) {
 fn load(profile: Option<String>, region: Option<String>) -> BoxFuture<'static, SdkConfig> {
     Box::pin(async move {
         let credentials = Credentials::from_keys("id", "secret", None);
-        let config = load_aws(profile, region).await.into_builder();
+        let config = sdk_config(profile.as_deref(), region.as_deref()).await;
+        let config = config.into_builder();
         config
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build()
