@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub mod fingerprint;
 pub mod guard;
 pub mod keyring;
+mod kubeconfig;
 pub mod listing;
 pub mod namespaces;
 pub mod nodes;
