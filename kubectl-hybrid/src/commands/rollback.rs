@@ -1,6 +1,7 @@
 //! `kubectl hybrid rollback`: what a service can go back to, and going back.
 
 mod candidate;
+mod plan;
 
 use std::fmt::Write as _;
 
@@ -17,13 +18,13 @@ use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin, PinChange, WorkloadError, WorkloadState};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::project::contract::TagMutability;
 use crate::project::{Project, Service};
-use crate::registry::{Registry, Tag};
+use crate::registry::{ImageReference, Registry, Tag};
 use crate::terraform::access::load_aws;
 use crate::ui::table;
 pub(super) use candidate::short;
 use candidate::{Candidate, Wanted};
+use plan::Plan;
 
 /// A service and what it can go back to.
 #[derive(Debug, Serialize)]
@@ -46,6 +47,7 @@ struct Report<'a> {
     dry_run: bool,
     to: &'a Candidate,
     changes: Vec<PinChange>,
+    plan: Plan,
     pull_secrets: Vec<SecretReport>,
     moved_tag: Option<Tag>,
 }
@@ -165,9 +167,9 @@ impl Going<'_> {
             image: to.image.clone(),
         })
         .collect();
-        let plan = workload::plan_pin(self.state, &pins)
+        let pin = workload::plan_pin(self.state, &pins)
             .map_err(|refusal| roll::workload_error(&refusal.into()))?;
-        for change in &plan.changes {
+        for change in &pin.changes {
             session.ui.step(
                 "plan",
                 format!(
@@ -178,24 +180,42 @@ impl Going<'_> {
                 ),
             );
         }
-        if plan.changes.is_empty() {
+        if pin.changes.is_empty() {
             let step = format!("{workload} has {} already", short(&to.image));
             session.ui.step("plan", step);
         }
+        let refresh = Refresh {
+            force: false,
+            unstick: !self.flags.roll_out.no_unstick,
+        };
+        let (pull_secrets, moving) = tokio::join!(
+            regcred::plan(session.ui, self.cluster, self.project, refresh),
+            plan::moving_tag(self.project, self.registry, service, to),
+        );
         let mut report = Report {
             service: &service.name,
             namespace: &workload.namespace,
             workload: workload.to_string(),
             dry_run: self.flags.dry_run,
             to,
-            changes: plan.changes,
+            changes: pin.changes,
+            plan: Plan {
+                pull_secrets: pull_secrets?,
+                moves_tag: moving.as_ref().map(|(_, tag)| tag.clone()),
+            },
             pull_secrets: Vec::new(),
             moved_tag: None,
         };
-        let mut ended = Ok(());
-        if !self.flags.dry_run {
-            ended = self.apply(to, pins, &mut report).await;
+        if let Some(tag) = &report.plan.moves_tag {
+            let step = format!("tag {tag} moves to {}", short(&to.image));
+            session.ui.step("plan", step);
         }
+        let ended = if self.flags.dry_run {
+            regcred::say_plans(session, &report.plan.pull_secrets);
+            regcred::ended(session.ui, regcred::refused(&report.plan.pull_secrets)).map(drop)
+        } else {
+            self.apply(to, pins, moving, &mut report).await
+        };
         if session.ui.is_json() {
             session.ui.data(&report, String::new);
         }
@@ -206,11 +226,12 @@ impl Going<'_> {
         &self,
         to: &Candidate,
         pins: Vec<ContainerPin>,
+        moving: Option<(ImageReference, Tag)>,
         report: &mut Report<'_>,
     ) -> Result<(), CommandError> {
         let (session, cluster, service) = (self.session, self.cluster, self.service);
         // The image may be gone from the node by now.
-        self.refresh(&mut report.pull_secrets).await?;
+        self.refresh(report).await?;
         // The number changes by going back to it; the image does not.
         let image = to
             .tag
@@ -236,13 +257,8 @@ impl Going<'_> {
             report.pull_secrets = renewed;
         }
         ended?;
-        // What `deploy --no-build` takes is what runs.
-        if let (TagMutability::Mutable, Some(tag), Some(reference)) = (
-            service.tag_mutability,
-            Tag::from_name(&self.project.workspace),
-            to.reference(service),
-        ) {
-            match self.registry.move_tag(&reference, &tag).await {
+        if let Some((image, tag)) = moving {
+            match self.registry.move_tag(&image, &tag).await {
                 Ok(_) => report.moved_tag = Some(tag),
                 Err(error) => session.ui.warn(format!(
                     "{} runs, but tag `{tag}` still names another image: {error}",
@@ -253,17 +269,12 @@ impl Going<'_> {
         Ok(())
     }
 
-    async fn refresh(&self, reports: &mut Vec<SecretReport>) -> Result<(), CommandError> {
-        let refresh = Refresh {
-            force: false,
-            unstick: !self.flags.roll_out.no_unstick,
-        };
-        let ui = self.session.ui;
-        let mut plans = regcred::plan(ui, self.cluster, self.project, refresh).await?;
-        let done = regcred::apply(self.cluster, self.project, &mut plans).await;
+    async fn refresh(&self, report: &mut Report<'_>) -> Result<(), CommandError> {
+        let plans = &mut report.plan.pull_secrets;
+        let done = regcred::apply(self.cluster, self.project, plans).await;
         regcred::say(self.session, &done.reports);
-        *reports = done.reports;
-        regcred::ended(ui, done.failed)?;
+        report.pull_secrets = done.reports;
+        regcred::ended(self.session.ui, done.failed)?;
         Ok(())
     }
 }

@@ -87,9 +87,24 @@ fn a_rollback_goes_back_and_refuses_what_the_registry_lost() {
     assert!(shown.stdout.contains(tag), "{}", shown.stdout);
 
     let digits = &first_digest["sha256:".len()..][..12];
+    let planned = || {
+        let arguments = [
+            "rollback",
+            "web",
+            "--to",
+            digits,
+            "--dry-run",
+            "--output=json",
+        ];
+        project.hybrid(&arguments).succeeds().json()["plan"].clone()
+    };
+    let plan = planned();
+    assert_eq!(plan["movesTag"], Value::from("dev"));
+    assert_eq!(list(&plan["pullSecrets"]).len(), 1, "{plan}");
     project
         .hybrid(&["rollback", "web", "--to", digits])
         .succeeds();
+    assert_eq!(planned()["movesTag"], Value::Null);
     assert_web_shows(&first);
     assert!(image_of("web").ends_with(&first_digest));
     // What --no-build deploys is what runs.
