@@ -92,14 +92,10 @@ mod tests {
     use super::*;
 
     const KUBECONFIG: &str = "
-apiVersion: v1
-kind: Config
 current-context: kind-dev
-clusters:
-- {name: dev, cluster: {server: 'https://127.0.0.1:6443'}}
 contexts:
-- {name: kind-dev, context: {cluster: dev, user: dev}}
-- {name: tunnel, context: {cluster: dev, user: dev}}
+- {name: kind-dev, context: {cluster: dev}}
+- {name: tunnel, context: {cluster: dev}}
 ";
 
     #[test]
