@@ -141,10 +141,14 @@ pub(crate) async fn sdk_config_of(
 ) -> Result<SdkConfig, CredentialsError> {
     let region = Some(Region::new(region.to_owned()));
     let providers = providers(region.clone(), limits);
-    let first = of_identity(identity, &providers)
-        .provide_credentials()
-        .await?;
-    let first = SharedCredentialsProvider::new(first);
+    // Whatever role is taken with them, they are the same.
+    let whose = Whose::Identity(Identity {
+        role_arn: None,
+        ..identity.clone()
+    });
+    let provider = of_identity(identity, &providers);
+    let first = credentials::first(whose, provider, Duration::MAX).await;
+    first.provide_credentials().await?;
     let config = client_config(first.clone(), identity.profile(), region, limits).await;
     let Some(role_arn) = &identity.role_arn else {
         return Ok(config);

@@ -20,8 +20,9 @@ use crate::identity::{Base, Identity};
 /// The SDK asks anew this long before credentials run out.
 const BEFORE_THE_END: Duration = Duration::from_secs(10);
 
-/// How long credentials are believed in that do not say when they run out, as by the SDK.
-const UNDATED_LIFE: Duration = Duration::from_mins(15);
+/// How long credentials are believed in that do not say when they run out: most commands are done by
+/// then, and a watch learns of others.
+const UNDATED_LIFE: Duration = Duration::from_mins(5);
 
 /// Whose credentials they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,20 @@
 //! A credential process that takes its time: it may wait for a person.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{answer, root, serve, state};
 
+const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
 /// A project whose state and locks are asked for as profile `p`. Its process notes each start and
 /// answers after some seconds.
 struct Project {
     folder: tempfile::TempDir,
     asked: Arc<AtomicU32>,
+    endpoint: String,
 }
 
 impl Project {
@@ -24,14 +26,33 @@ impl Project {
             count.fetch_add(1, Ordering::SeqCst);
             match what {
                 what if what.starts_with("GetItem") => answer(200, "{}"),
-                what if what.ends_with("/dev/k") => answer(200, state().replace("default", "dev")),
+                what if what.ends_with("/dev/k") => {
+                    let state = state().replace("default", "dev");
+                    answer(200, state.replace("r.example.com", HOST))
+                }
+                "GetAuthorizationToken" => answer(
+                    200,
+                    r#"{"authorizationData":[{"authorizationToken":"QVdTOnA=","expiresAt":4e9}]}"#,
+                ),
+                "GET /api/v1/namespaces/n/pods" => answer(200, r#"{"metadata":{},"items":[]}"#),
+                "POST /api/v1/namespaces/n/secrets" => {
+                    answer(201, r#"{"metadata":{"name":"regcred","namespace":"n"}}"#)
+                }
+                what if what.starts_with("GET /api/v1/") => answer(
+                    404,
+                    r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404}"#,
+                ),
                 _ => super::s3_error(404, "NoSuchKey"),
             }
         }));
         let terraform = folder.path().join("terraform");
         fs::create_dir(&terraform).unwrap();
         root(&terraform, &endpoint);
-        let project = Self { folder, asked };
+        let project = Self {
+            folder,
+            asked,
+            endpoint,
+        };
         let script = project.write(
             "process.sh",
             &format!(
@@ -60,15 +81,21 @@ impl Project {
 
     /// A command that asks for contract and lock at the same time, and has no cluster.
     fn deploy(&self, limit: &str) -> Output {
+        self.run(&["deploy", "--dry-run"], limit, "/no/such/kubeconfig")
+    }
+
+    fn run(&self, arguments: &[&str], limit: &str, kubeconfig: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_kubectl-hybrid"))
-            .args(["deploy", "--dry-run"])
+            .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
             .env("PATH", "/usr/bin:/bin")
             .env("AWS_CONFIG_FILE", self.path("aws-config"))
             .env("AWS_PROFILE", "p")
-            .env("KUBECONFIG", Path::new("/no/such/kubeconfig"))
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("KUBECONFIG", kubeconfig)
+            .env("HYBRID_STORE", "none")
             .env("HYBRID_TIMEOUT", limit)
             .output()
             .unwrap()
@@ -102,4 +129,22 @@ fn a_process_that_is_too_slow_is_named_and_started_once() {
     assert!(said.contains("hint: Set HYBRID_TIMEOUT"), "{said}");
     assert_eq!(project.starts(), 1);
     assert_eq!(project.asked.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_token_is_minted_with_the_credentials_that_are_there_already() {
+    let project = Project::whose_process_takes(0);
+    let kubeconfig = project.write(
+        "kubeconfig",
+        &format!(
+            "current-context: c\nclusters: [{{name: it, cluster: {{server: '{}'}}}}]\n\
+             users: [{{name: it, user: {{}}}}]\n\
+             contexts: [{{name: c, context: {{cluster: it, user: it}}}}]\n",
+            project.endpoint
+        ),
+    );
+    let ended = project.run(&["regcred", "sync"], "30", &kubeconfig);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("n/regcred created"), "{said}");
+    assert_eq!(project.starts(), 1, "{said}");
 }

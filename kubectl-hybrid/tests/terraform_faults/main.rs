@@ -99,7 +99,8 @@ fn answer_one(stream: TcpStream, answers: &Mutex<Answers>) {
     {
         Some((_, action)) => {
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            format!("{action} {}", body["Key"]["LockID"]["S"].as_str().unwrap())
+            let id = body["Key"]["LockID"]["S"].as_str().unwrap_or_default();
+            format!("{action} {id}").trim_end().to_owned()
         }
         None => format!("{method} {}", target.split('?').next().unwrap()),
     };
