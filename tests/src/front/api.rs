@@ -322,6 +322,10 @@ async fn change(
         } else {
             state.keep(&mut journal, &Record::of(&head, &body, operation, &account));
         }
+        // An image is no change of its repository.
+        if operation.service == "ecr" && operation.action != "PutImage" {
+            state.repositories.forget();
+        }
         if operation.service == "iam" {
             state.permissions.forget();
             state.callers.forget_asked();
@@ -423,6 +427,7 @@ async fn emulator_itself(state: &State, head: &Parts, body: Bytes) -> Answer {
                 ));
             }
             state.permissions.forget();
+            state.repositories.forget();
             state.callers.forget_asked();
             let marked = replay::mark_as_told(&state.moto, &journal).await;
             marked.map(|()| whole(answer))

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The registry of an account in a region.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Registry {
     /// Twelve digits.
     pub(super) account: String,

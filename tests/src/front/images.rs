@@ -78,6 +78,11 @@ impl Images<'_> {
 
     /// The repository of that name; none when there is none.
     pub(super) async fn repository(&self, name: &str) -> Result<Option<Repository>, MotoError> {
+        let known = &self.state.repositories;
+        let edition = match known.find(self.registry, name) {
+            Ok(repository) => return Ok(Some(repository)),
+            Err(edition) => edition,
+        };
         let asked = json!({ "repositoryNames": [name] });
         let answer = match self.ask("DescribeRepositories", &asked).await {
             Ok(answer) => answer,
@@ -88,7 +93,11 @@ impl Images<'_> {
             .get("repositories")
             .and_then(|all| all.get(0))
             .cloned();
-        Ok(found.map(|found| serde_json::from_value(found).unwrap_or_default()))
+        let found = found.map(|found| serde_json::from_value(found).unwrap_or_default());
+        if let Some(found) = &found {
+            known.learn(edition, self.registry, name, found);
+        }
+        Ok(found)
     }
 
     /// The names of all repositories.

@@ -25,6 +25,7 @@ mod policy;
 mod refusal;
 mod registry;
 mod replay;
+mod repositories;
 mod s3;
 mod server;
 mod state;

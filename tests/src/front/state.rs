@@ -19,6 +19,7 @@ use super::lock;
 use super::moto::{Asked, Moto, MotoError};
 use super::permissions::Permissions;
 use super::replay;
+use super::repositories::Repositories;
 use super::server::{Log, Settings};
 use super::tokens::Tokens;
 
@@ -50,6 +51,7 @@ pub(super) struct State {
     pub(super) tokens: Tokens,
     pub(super) callers: Callers,
     pub(super) permissions: Permissions,
+    pub(super) repositories: Repositories,
     pub(super) faults: Faults,
     /// Held while the emulator is changed, so that the journal has the order in which it was.
     pub(super) journal: tokio::sync::Mutex<Journal>,
@@ -78,6 +80,7 @@ impl State {
             tokens: Tokens::open(folder.join("tokens.json")),
             callers: Callers::open(folder.join("callers.json")),
             permissions: Permissions::default(),
+            repositories: Repositories::default(),
             faults: Faults::default(),
             journal: tokio::sync::Mutex::new(journal),
             pushing: tokio::sync::Mutex::default(),
@@ -122,6 +125,7 @@ impl State {
         let told = replay::tell(&self.moto, &mut journal).await?;
         self.suspect.store(false, Ordering::Release);
         self.permissions.forget();
+        self.repositories.forget();
         self.callers.forget_asked();
         if told.sent > 0 || told.reset {
             self.log(&told.to_string());

@@ -316,7 +316,9 @@ fn manifests() -> Value {
             "terminationGracePeriodSeconds": 0,
             // Something that runs until the first deploy.
             "containers": [{ "name": "app", "image": PAUSE_IMAGE,
-                "imagePullPolicy": "IfNotPresent" }],
+                "imagePullPolicy": "IfNotPresent",
+                // Without a probe ours waits for a crash at the start, and kubectl does not.
+                "readinessProbe": { "tcpSocket": { "port": 8080 }, "periodSeconds": 1 } }],
         });
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
