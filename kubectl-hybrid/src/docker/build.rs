@@ -212,14 +212,12 @@ impl Builder {
             .and_then(|text| text.trim().parse().ok())
             .ok_or_else(|| BuildError::NoImageId { service: service() })?;
         if let Some(before) = &request.content {
-            let after =
-                ContentTag::of(&request.source)
-                    .await
-                    .map_err(|source| BuildError::Content {
-                        service: service(),
-                        source,
-                    })?;
-            if after.tag() != before.tag() {
+            let still = before.still_names(&request.source).await;
+            let still = still.map_err(|source| BuildError::Content {
+                service: service(),
+                source,
+            })?;
+            if !still {
                 return Err(BuildError::ContentChanged {
                     service: service(),
                     tag: before.tag().to_string(),

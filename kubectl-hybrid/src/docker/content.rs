@@ -25,11 +25,12 @@
 //! outside is not covered either: base images, and whatever a `RUN` step downloads.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use super::build::Source;
-use super::context::{self, Context};
+use super::context::{self, Context, Seen};
 use super::platform::Platform;
 use super::repository::Repository;
 use crate::registry::Tag;
@@ -72,11 +73,22 @@ pub enum State {
 }
 
 /// The tag of a service's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ContentTag {
     tag: Tag,
     state: State,
+    /// What the files looked like, where that tells whether they are still the same.
+    seen: Option<Seen>,
 }
+
+/// Two are the same when they tag the same content, whatever they were read from.
+impl PartialEq for ContentTag {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.tag, self.state) == (&other.tag, other.state)
+    }
+}
+
+impl Eq for ContentTag {}
 
 impl ContentTag {
     /// Reads the content of this source.
@@ -84,11 +96,13 @@ impl ContentTag {
     /// A clean tree is only listed, not read. Otherwise every file that Docker sees is read.
     pub async fn of(source: &Source) -> Result<Self, ContentError> {
         let owned = source.clone();
+        let looked = SystemTime::now();
         let (context, repository) = tokio::join!(
             blocking(&source.context, move || Context::read(&owned)),
             Repository::of(&source.context)
         );
         let context = context?;
+        let seen = context.seen(looked);
         let clean = repository
             .as_ref()
             .is_some_and(|repository| repository.has_committed(&context));
@@ -118,7 +132,20 @@ impl ContentTag {
         let tag = Tag::from_name(&text).ok_or_else(|| ContentError::Interrupted {
             context: source.context.clone(),
         })?;
-        Ok(Self { tag, state })
+        Ok(Self { tag, state, seen })
+    }
+
+    /// Whether this is still the tag of that source. What has not been touched is not read again, and
+    /// Git is not asked.
+    pub async fn still_names(&self, source: &Source) -> Result<bool, ContentError> {
+        if let Some(seen) = self.seen {
+            let owned = source.clone();
+            let now = blocking(&source.context, move || Context::read(&owned)).await?;
+            if now.has_the_look_of(seen) {
+                return Ok(true);
+            }
+        }
+        Ok(Self::of(source).await?.tag == self.tag)
     }
 
     /// The tag.
@@ -289,6 +316,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_not_touched_is_not_read_again() {
+        for project in [Project::new(), Project::committed()] {
+            let tag = loop {
+                // Until the files are old enough to be known again.
+                let tag = ContentTag::of(&project.source).await.unwrap();
+                if tag.seen.is_some() {
+                    break tag;
+                }
+            };
+            let page = project.source.context.join("index.html");
+            assert!(tag.still_names(&project.source).await.unwrap());
+            // As long as before, and with the time that it had.
+            let before = std::fs::metadata(&page).unwrap().modified().unwrap();
+            project.write("web/index.html", "hallo");
+            let file = std::fs::File::options().write(true).open(&page).unwrap();
+            file.set_modified(before).unwrap();
+            assert!(!tag.still_names(&project.source).await.unwrap());
+            // Back again: the look is another one, the content is not.
+            project.write("web/index.html", "hello");
+            assert!(tag.still_names(&project.source).await.unwrap());
+            project.write("web/.dockerignore", "nothing\n");
+            assert!(!tag.still_names(&project.source).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
     async fn a_committed_context_has_the_id_that_git_gives_its_folder() {
         let project = Project::committed();
         let content = project.content().await;
@@ -443,7 +496,7 @@ mod tests {
         assert_eq!(first.state(), State::Unversioned);
         assert!(first.tag().as_str().starts_with("src-"), "{first:?}");
         let file = project.source.context.join("index.html");
-        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+        let hour_ago = SystemTime::now() - std::time::Duration::from_hours(1);
         std::fs::File::options()
             .write(true)
             .open(&file)

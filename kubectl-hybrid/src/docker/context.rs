@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use super::build::Source;
 use super::content::ContentError;
 use super::ignore::IgnoreRules;
+use super::stamp::Stamp;
 
 /// The files and folders of a context that Docker sees, listed but not read.
 #[derive(Debug)]
@@ -23,12 +25,19 @@ pub(super) struct Context {
     pub(super) sees_git: bool,
     /// The bytes of decisive files outside the context.
     pub(super) outside: Vec<Vec<u8>>,
+    /// The bytes of the rules.
+    rules_text: Vec<u8>,
 }
+
+/// What one look at a context saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen([u8; 32]);
 
 #[derive(Debug)]
 struct Entry {
     kind: Kind,
     mode: u32,
+    stamp: Stamp,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,18 +61,19 @@ impl Context {
         } else {
             folder.join(".dockerignore")
         };
-        let rules = match std::fs::read(&rules_file) {
-            Ok(bytes) => IgnoreRules::parse(&String::from_utf8_lossy(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => IgnoreRules::default(),
+        let rules_text = match std::fs::read(&rules_file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(unreadable(&rules_file, source)),
         };
         let mut context = Self {
             entries: BTreeMap::new(),
-            rules,
+            rules: IgnoreRules::parse(&String::from_utf8_lossy(&rules_text)),
             decisive: Vec::new(),
             dockerfile: inside(folder, &dockerfile),
             sees_git: false,
             outside: Vec::new(),
+            rules_text,
         };
         for file in [&dockerfile, &rules_file] {
             if !file.is_file() {
@@ -81,6 +91,44 @@ impl Context {
         }
         context.walk(folder, &[])?;
         Ok(context)
+    }
+
+    /// What this look saw, to compare with a later one; nothing where that would not tell.
+    ///
+    /// Nothing is read for it: a file that has the same number, length and times is the same one. That
+    /// tells nothing of a file that was written while this one looked, which is why the time of the
+    /// look counts (the same as Git's "racy" entries).
+    pub(super) fn seen(&self, at: SystemTime) -> Option<Seen> {
+        // What Git's folder is worth is not in its entries.
+        let tells = !self.sees_git && !self.entries.values().any(|entry| entry.stamp.is_racy(at));
+        tells.then(|| self.look())
+    }
+
+    /// Whether what this look saw is the same.
+    pub(super) fn has_the_look_of(&self, seen: Seen) -> bool {
+        !self.sees_git && self.look() == seen
+    }
+
+    fn look(&self) -> Seen {
+        let mut hash = Sha256::new();
+        let mut field = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        field(&self.rules_text);
+        for (path, entry) in &self.entries {
+            field(path);
+            field(&entry.mode.to_le_bytes());
+            match &entry.kind {
+                Kind::Folder => field(b"folder"),
+                Kind::Link(target) => field(target),
+                Kind::File => field(&entry.stamp.to_bytes()),
+            }
+        }
+        for content in &self.outside {
+            field(content);
+        }
+        Seen(hash.finalize().into())
     }
 
     /// Whether Docker sees what is, or was, at this path.
@@ -175,8 +223,8 @@ impl Context {
             return Ok(false);
         };
         let is_folder = kind == Kind::Folder;
-        let mode = mode(&metadata);
-        self.entries.insert(path, Entry { kind, mode });
+        let (mode, stamp) = (mode(&metadata), Stamp::of(&metadata));
+        self.entries.insert(path, Entry { kind, mode, stamp });
         Ok(is_folder)
     }
 }

@@ -24,6 +24,7 @@ mod private_folder;
 pub mod push;
 pub mod push_error;
 mod repository;
+mod stamp;
 pub mod surroundings;
 
 pub use build::{BuildRequest, Builder, BuilderKind, Built, Source};

@@ -35,6 +35,10 @@ impl Repository {
     /// Asks Git. `None` when there is no Git, no repository, no commit, or the context is not in
     /// it; also when Git refuses to answer, since nothing can be told then.
     pub(super) async fn of(context: &Path) -> Option<Self> {
+        // Git would say the same, and a project of twenty services would ask it sixty times.
+        if !is_below_a_repository(context) {
+            return None;
+        }
         let (place, files, status) = tokio::join!(
             git(context, &["rev-parse", "--show-prefix", "HEAD", "HEAD:./"]),
             git(context, &["ls-files", "-v", "-z", "--", "."]),
@@ -93,6 +97,17 @@ impl Repository {
     }
 }
 
+/// Whether the folder, or one above it, has what Git looks for: its folder, or the file that stands for
+/// one in a worktree and in a submodule (`gitrepository-layout(5)`).
+fn is_below_a_repository(context: &Path) -> bool {
+    // Where nothing can be looked at, Git may know more.
+    context.canonicalize().map_or(true, |place| {
+        place
+            .ancestors()
+            .any(|folder| folder.join(".git").try_exists().unwrap_or(true))
+    })
+}
+
 /// Runs Git in the context. Its own locks are left alone, and so are variables that a hook set
 /// for another repository.
 async fn git(context: &Path, args: &[&str]) -> Option<String> {
@@ -105,4 +120,24 @@ async fn git(context: &Path, args: &[&str]) -> Option<String> {
     let foreign = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
     command = command.env_changes(&foreign.map(|name| (name.into(), None)));
     command.run().await.ok().map(|done| done.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_is_asked_where_it_could_know_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = folder.path().join("app/web");
+        std::fs::create_dir_all(&context).unwrap();
+        // A temporary folder of somebody's may itself be in a repository.
+        if is_below_a_repository(folder.path()) {
+            return;
+        }
+        assert!(!is_below_a_repository(&context));
+        std::fs::write(folder.path().join("app/.git"), "gitdir: elsewhere").unwrap();
+        assert!(is_below_a_repository(&context));
+        assert!(is_below_a_repository(&folder.path().join("nowhere")));
+    }
 }
