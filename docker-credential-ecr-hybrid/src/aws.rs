@@ -97,6 +97,12 @@ pub async fn sdk_config_with_credentials(profile: Option<&str>, region: Option<&
     with_credentials(config, first)
 }
 
+/// Has credentials that this process had before looked for anew: another one was told that they have
+/// ended. Clients that have theirs already keep them.
+pub fn forget_credentials() {
+    credentials::forget();
+}
+
 async fn of_process(profile: Option<&str>, region: Option<&str>) -> (Whose, SdkConfig) {
     let environment = Environment::of_process();
     let files = AwsFiles::read(&environment);

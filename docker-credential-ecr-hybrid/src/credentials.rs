@@ -73,8 +73,10 @@ pub(crate) async fn first(
     })
 }
 
+/// Where credentials are that somebody had.
+static SLOTS: SyncMutex<Vec<(Whose, Slot)>> = SyncMutex::new(Vec::new());
+
 fn slot_of(whose: &Whose) -> Slot {
-    static SLOTS: SyncMutex<Vec<(Whose, Slot)>> = SyncMutex::new(Vec::new());
     let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, slot)) = slots.iter().find(|(known, _)| known == whose) {
         return Arc::clone(slot);
@@ -82,6 +84,11 @@ fn slot_of(whose: &Whose) -> Slot {
     let slot = Slot::default();
     slots.push((whose.clone(), Arc::clone(&slot)));
     slot
+}
+
+/// Has whoever comes next look for credentials anew.
+pub(crate) fn forget() {
+    SLOTS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 fn is_fresh(credentials: &Credentials, since: Instant) -> bool {

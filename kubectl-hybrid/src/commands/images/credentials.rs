@@ -3,6 +3,7 @@
 //! Of what a credential helper says Docker shows one stream. The hint is on the other, and which kind
 //! of failure it was is on neither.
 
+use ecr_hybrid::aws;
 use ecr_hybrid::cache::TokenSource;
 use ecr_hybrid::host::Registry;
 
@@ -20,6 +21,8 @@ pub(super) async fn explained(error: CommandError, failure: Option<&Failure>) ->
     let Some(registry) = failure.and_then(|failure| refused(&failure.tail)) else {
         return error;
     };
+    // Those that this process began with may still do.
+    aws::forget_credentials();
     let asked =
         tokio::task::spawn_blocking(move || TokenSource::from_environment().token(&registry));
     match asked.await {
