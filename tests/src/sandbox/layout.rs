@@ -53,6 +53,11 @@ impl Layout {
         self.state.join("lock")
     }
 
+    /// Held while the tests run.
+    pub fn test_lock_file(&self) -> PathBuf {
+        self.state.join("test.lock")
+    }
+
     /// Sockets and the records of the processes outside the namespaces.
     pub fn run(&self) -> PathBuf {
         self.state.join("run")

@@ -1,12 +1,14 @@
 //! `regcred watch`: what it does when something changes, when time goes by, and when nobody answers.
 
+use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hybrid_tests::said::Said;
 use hybrid_tests::source_tree;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -218,6 +220,64 @@ fn a_watch_that_slept_past_the_end_of_a_token_renews_it_as_soon_as_it_wakes() {
     living(made.name(0));
     let after = woken.elapsed();
     assert!(after < Duration::from_secs(5), "after {after:?}");
+}
+
+/// A clock on the wall that goes forward while no time passes, as after a suspend.
+struct Suspended {
+    library: String,
+    offset: PathBuf,
+}
+
+impl Suspended {
+    fn in_folder(folder: &Path) -> Self {
+        let program = std::env::var("HYBRID_TEST_FAKETIME").expect("`cargo sandbox test` says");
+        // It knows where its library is, the one for programs of several threads.
+        let words = ["-m", "-f", "+0", "printenv", "LD_PRELOAD"];
+        let said = Said::of(Command::new(program).args(words)).succeeds();
+        let suspended = Self {
+            library: said.stdout.trim().to_owned(),
+            offset: folder.join("offset"),
+        };
+        suspended.lasted("+0");
+        suspended
+    }
+
+    fn lasted(&self, offset: &str) {
+        let beside = self.offset.with_extension("part");
+        fs::write(&beside, offset).unwrap();
+        fs::rename(beside, &self.offset).unwrap();
+    }
+
+    fn environment(&self) -> [(&str, &Path); 4] {
+        [
+            ("LD_PRELOAD", Path::new(&self.library)),
+            ("FAKETIME_TIMESTAMP_FILE", &self.offset),
+            ("FAKETIME_NO_CACHE", Path::new("1")),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", Path::new("1")),
+        ]
+    }
+}
+
+#[test]
+#[ignore = "needs the sandbox and faketime"]
+fn a_watch_whose_computer_was_suspended_renews_what_is_due_by_the_clock_on_the_wall() {
+    let made = Namespaces::made(&["suspend"]);
+    let folder = tempfile::tempdir().unwrap();
+    let suspended = Suspended::in_folder(folder.path());
+    let own = [("HYBRID_CACHE_DIR", folder.path())];
+    let environment = [&own[..], &suspended.environment()].concat();
+    let _watch = Watch::begun(&[made.name(0)], &environment);
+    let first = living(made.name(0));
+    // Half of twelve hours is six.
+    suspended.lasted("+7h");
+    let woken = Instant::now();
+    let second = until("another token", || {
+        password(made.name(0), HOST).filter(|token| *token != first)
+    });
+    // The clock is looked at every fifteen seconds.
+    let after = woken.elapsed();
+    assert!(after < Duration::from_secs(30), "after {after:?}");
+    assert!(is_alive(&second));
 }
 
 #[test]

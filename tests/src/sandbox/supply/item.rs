@@ -73,6 +73,8 @@ pub enum Item {
     Dbus,
     /// podman.
     Podman,
+    /// faketime, which gives one process another time.
+    Faketime,
 }
 
 impl Item {
@@ -113,6 +115,7 @@ impl Item {
             Self::GnomeKeyring => "gnome-keyring",
             Self::Dbus => "dbus-run-session",
             Self::Podman => "podman",
+            Self::Faketime => "faketime",
         }
     }
 }

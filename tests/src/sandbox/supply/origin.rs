@@ -155,6 +155,7 @@ pub(super) fn of(item: Item) -> Origin {
         Item::GnomeKeyring => package("gnome-keyring-daemon", VERSION, &["gnome-keyring"]),
         Item::Dbus => package("dbus-run-session", VERSION, &["dbus-daemon", "dbus"]),
         Item::Podman => package("podman", VERSION, &["podman"]),
+        Item::Faketime => package("faketime", VERSION, &["faketime"]),
     }
 }
 

@@ -16,6 +16,7 @@ use super::product::{Cargo, not_started};
 use super::up;
 use super::up::remove_dir;
 use crate::package::krew;
+use crate::sandbox::lock::Lock;
 use crate::sandbox::report::{Report, duration};
 use crate::sandbox::supply::{self, Item, Supplies};
 use crate::sandbox::{Environment, Layout, SandboxError, parts};
@@ -55,6 +56,9 @@ const BUILDKIT: [&str; 2] = [
     "buildkit::a_builder_of_ones_own_has_a_private_base_and_a_cache_in_a_folder",
     "buildkit::a_builder_whose_disk_is_full_is_named_and_the_next_deploy_goes_on",
 ];
+/// The test of the bridge that needs another time.
+const FAKETIME: &str =
+    "watch::a_watch_whose_computer_was_suspended_renews_what_is_due_by_the_clock_on_the_wall";
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
     "AWS_",
@@ -73,6 +77,11 @@ pub fn test(
     filters: &[String],
     report: &Report,
 ) -> Result<(String, bool), SandboxError> {
+    let _alone = Lock::for_tests(layout, |holder| {
+        report.say(format!(
+            "Another run of the tests uses the sandbox ({holder}); waiting for it."
+        ));
+    })?;
     up(layout, report)?;
     let supplies = supply::ensure_all(&parts::ITEMS, layout.cache(), report)?;
     let environment = Environment::new(layout)?
@@ -230,6 +239,17 @@ impl Run<'_> {
                         for test in BUILDKIT {
                             self.skip(name, test, &format!("BuildKit cannot be had: {error}"));
                         }
+                    }
+                }
+            }
+            if suite == "regcred_real" {
+                match supply::ensure(Item::Faketime, self.layout.cache(), self.report) {
+                    Ok(part) => {
+                        command.env("HYBRID_TEST_FAKETIME", part.path);
+                    }
+                    Err(error) => {
+                        of_the_tests.extend(["--skip", FAKETIME]);
+                        self.skip(name, FAKETIME, &format!("faketime cannot be had: {error}"));
                     }
                 }
             }
