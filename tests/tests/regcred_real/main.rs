@@ -285,6 +285,15 @@ fn of_ten_namespaces_nine_are_done_and_the_forbidden_one_is_named() {
         .collect();
     assert_eq!(errors.len(), 1, "{}", said.stderr);
     assert!(errors[0].contains(made.name(6)), "{}", said.stderr);
+
+    // What would be done is told of all ten as well.
+    let arguments = [&arguments[..], &["--dry-run"]].concat();
+    let said = Said::of(&mut regcred(&arguments)).ends(7);
+    let plans = by_namespace(&said.json());
+    assert_eq!(plans.len(), 10);
+    for (name, plan) in &plans {
+        assert_eq!(plan["error"].is_string(), name == made.name(6), "{plan}");
+    }
 }
 
 #[test]

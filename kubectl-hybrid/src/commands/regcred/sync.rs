@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::apply::{self, SecretReport};
 use super::job::Job;
 use super::plan::{self, SecretPlan};
@@ -29,7 +31,12 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
     if flags.dry_run {
         say_plans(session, &found.made);
         if session.ui.is_json() {
-            session.ui.data(&found.made, String::new);
+            let unread = |(namespace, error): &(String, CommandError)| {
+                Planned::Unread(unread(&job, namespace.clone(), error))
+            };
+            let plans = found.made.iter().map(Planned::Plan);
+            let plans: Vec<_> = plans.chain(found.failed.iter().map(unread)).collect();
+            session.ui.data(&plans, String::new);
         }
         let failed = found.failed.into_iter().map(|(_, error)| error);
         return ended(session.ui, failed.chain(super::refused(&found.made)));
@@ -56,6 +63,15 @@ pub(crate) async fn sync(session: &Session<'_>, flags: &RegcredSync) -> Result<E
         session.ui.data(&done.reports, String::new);
     }
     ended(session.ui, failed.into_iter().chain(done.failed))
+}
+
+/// A line of what would be done.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Planned<'a> {
+    Plan(&'a SecretPlan),
+    /// As it would be reported afterwards.
+    Unread(SecretReport),
 }
 
 /// All that failed is said; the first decides how the command ends.
