@@ -72,15 +72,22 @@ pub async fn last_words(
         };
         if let Ok(text) = api(cluster, namespace).logs(pod, &params).await {
             let words: Vec<String> = text.lines().map(str::to_owned).collect();
-            // The kubelet answers 200 with its own error text when the log file is gone.
-            let is_excuse =
-                words.len() == 1 && words[0].starts_with("unable to retrieve container logs");
-            if !words.is_empty() && !is_excuse {
+            if !words.is_empty() && !is_excuse(&words) {
                 return words;
             }
         }
     }
     Vec::new()
+}
+
+/// Whether these are the kubelet's words and not the container's: it answers 200 with its own error
+/// text when the log file is gone, or goes while it looks.
+fn is_excuse(words: &[String]) -> bool {
+    const EXCUSES: [&str; 2] = [
+        "unable to retrieve container logs",
+        "failed to try resolving symlinks in path",
+    ];
+    matches!(words, [one] if EXCUSES.iter().any(|excuse| one.starts_with(excuse)))
 }
 
 /// The events about the object with this UID, oldest first.
@@ -358,6 +365,18 @@ mod tests {
                 "state": { "waiting": { "reason": "ImagePullBackOff", "message": message } } }] },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn the_words_of_the_kubelet_are_no_last_words() {
+        let of = |text: &str| is_excuse(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+        assert!(of("unable to retrieve container logs for containerd://1"));
+        assert!(of(
+            "failed to try resolving symlinks in path \"/var/log/1.log\": lstat"
+        ));
+        assert!(!of("failed to open the door"));
+        assert!(!of("unable to retrieve container logs\nis what I say"));
+        assert!(!of(""));
     }
 
     #[test]

@@ -50,6 +50,8 @@ fn a_failed_atomic_deploy_ran_the_hooks_before_it_and_a_hook_may_start_the_plugi
     let good = fs::read_to_string(&dockerfile).unwrap();
     let broken = good.replace("CMD [\"httpd\"", "CMD [\"/no/such/command\"");
     assert_ne!(broken, good);
+    // Of its own, so that the registry does not have it from another time.
+    let broken = format!("{broken}# {page}\n");
     fs::write(&dockerfile, broken).unwrap();
 
     let shown = project.hybrid(&["deploy", "--dry-run", "--output=json"]);
