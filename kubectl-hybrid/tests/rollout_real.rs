@@ -139,10 +139,10 @@ async fn a_pin_is_one_precise_change_and_the_second_is_none() {
         let web = deploy(&cluster, &namespace, "web", &pause(), &json!({})).await;
         finish(&cluster, &web, 60).await;
         let pins = [ContainerPin { container: "app".into(), image: "localhost/none@sha256:0000000000000000000000000000000000000000000000000000000000000000".into() }];
-        let pinned = workload::pin(&cluster, &web, &pins, "test of none").await.unwrap();
+        let pinned = workload::pin(&cluster, &web, None, &pins, "test of none").await.unwrap();
         assert_eq!(pinned.changes[0].from, PAUSE);
         assert_eq!(pinned.state.change_cause.as_deref(), Some("test of none"));
-        let again = workload::pin(&cluster, &web, &pins, "again").await.unwrap();
+        let again = workload::pin(&cluster, &web, None, &pins, "again").await.unwrap();
         assert!(again.changes.is_empty());
         assert_eq!(again.state.change_cause.as_deref(), Some("test of none"));
         assert_eq!(again.state.generation, pinned.state.generation);
@@ -332,7 +332,9 @@ async fn a_stateful_set_that_waits_for_an_old_broken_pod_says_so() {
             container: "app".into(),
             image: PAUSE.into(),
         }];
-        workload::pin(&cluster, &db, &pins, "mended").await.unwrap();
+        workload::pin(&cluster, &db, None, &pins, "mended")
+            .await
+            .unwrap();
         let (end, _) = finish(&cluster, &db, 60).await;
         let text = said(&end);
         match end {
@@ -391,7 +393,9 @@ async fn a_pin_leaves_an_autoscaler_and_terraform_their_fields() {
                 image: PAUSE.to_owned(),
             })
             .collect();
-        let same = workload::pin(&cluster, &web, &pins, "same").await.unwrap();
+        let same = workload::pin(&cluster, &web, None, &pins, "same")
+            .await
+            .unwrap();
         assert!(same.changes.is_empty(), "{same:?}");
         let other: Vec<ContainerPin> = pins
             .iter()
@@ -400,7 +404,9 @@ async fn a_pin_leaves_an_autoscaler_and_terraform_their_fields() {
                 image: "localhost/none:2".to_owned(),
             })
             .collect();
-        let pinned = workload::pin(&cluster, &web, &other, "both").await.unwrap();
+        let pinned = workload::pin(&cluster, &web, None, &other, "both")
+            .await
+            .unwrap();
         assert_eq!(pinned.changes.len(), 2);
         assert_eq!(pinned.state.counts.desired, 2);
         let object = deployments.get("web").await.unwrap();
@@ -472,7 +478,7 @@ async fn an_admission_rule_that_refuses_pods_or_the_pin_is_named() {
         // The API server compiles a new rule in its own time.
         let refused = until("the rule holds", || async {
             let pins = [ContainerPin { container: "app".into(), image: format!("localhost/none:{}", Timestamp::now().as_millisecond()) }];
-            workload::pin(&cluster, &web, &pins, "refused").await.err()
+            workload::pin(&cluster, &web, None, &pins, "refused").await.err()
         })
         .await;
         rules.delete(&namespace, &DeleteParams::default()).await.unwrap();
@@ -504,7 +510,9 @@ async fn a_pause_is_told_before_and_during_a_roll_out() {
             container: "app".into(),
             image: "localhost/none:1".into(),
         }];
-        let refused = workload::pin(&cluster, &web, &pins, "x").await.unwrap_err();
+        let refused = workload::pin(&cluster, &web, None, &pins, "x")
+            .await
+            .unwrap_err();
         assert_eq!(
             refused.to_string(),
             "deployment/web is paused, so nothing would roll out"

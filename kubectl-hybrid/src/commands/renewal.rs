@@ -7,6 +7,7 @@ use super::roll::{Broken, Roll};
 use super::session::Session;
 use crate::cli::RollOut;
 use crate::cluster::Cluster;
+use crate::cluster::workload::WorkloadState;
 use crate::error::CommandError;
 use crate::project::Project;
 use crate::ui::Line;
@@ -60,10 +61,16 @@ impl<'a> Renewal<'a> {
         Ok(())
     }
 
-    /// Waits for a roll-out. When the registry refuses the cluster's login, it gets another one, and
-    /// the roll-out another chance. Pods that are left alone have theirs later, by themselves.
-    pub(super) async fn wait(&self, roll: &Roll<'_>, line: &Line) -> Result<(), CommandError> {
-        match roll.wait(line).await {
+    /// Waits for a roll-out; `changed` is the workload as its change left it. When the registry
+    /// refuses the cluster's login, it gets another one, and the roll-out another chance. Pods that
+    /// are left alone have theirs later, by themselves.
+    pub(super) async fn wait(
+        &self,
+        roll: &Roll<'_>,
+        changed: Option<WorkloadState>,
+        line: &Line,
+    ) -> Result<(), CommandError> {
+        match roll.wait(changed, line).await {
             Err(Broken::RefusedLogin(refused)) if !self.unstick => {
                 self.renew().await?;
                 Err(refused.hint(LEFT_ALONE))
@@ -72,7 +79,7 @@ impl<'a> Renewal<'a> {
                 self.renew().await?;
                 // Those that were refused after the renewal began.
                 regcred::wake(self.session.ui, self.cluster, self.project).await?;
-                Ok(roll.wait(line).await?)
+                Ok(roll.wait(None, line).await?)
             }
             ended => Ok(ended?),
         }

@@ -58,7 +58,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
     let renewal = Renewal::new(session, &cluster, &project, flags.roll_out);
     let ended = join_all(targets.iter().map(|target| async {
         let line = session.ui.line(&target.name);
-        workload::restart(&cluster, &target.workload, Timestamp::now(), None)
+        let restarted = workload::restart(&cluster, &target.workload, Timestamp::now(), None)
             .await
             .map_err(|error| roll::workload_error(&error))?;
         let step = format!("{} is restarted", target.workload);
@@ -72,7 +72,7 @@ pub(super) async fn run(session: &Session<'_>, flags: &Restart) -> Result<Exit, 
             expected: Vec::new(),
             timeout,
         };
-        renewal.wait(&roll, &line).await
+        renewal.wait(&roll, Some(restarted), &line).await
     }))
     .await;
     let reports: Vec<Restarted> = targets

@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::cluster::pull_secret::{self, SecretRef};
 use crate::cluster::rollout::{self, End, Failure, FailureCause, Update, WaitOptions};
 use crate::cluster::trouble::{PullFault, Trouble};
-use crate::cluster::workload::{ContainerPin, WorkloadError};
+use crate::cluster::workload::{ContainerPin, WorkloadError, WorkloadState};
 use crate::cluster::{Cluster, WorkloadRef, pods, service_account};
 use crate::diagnosis::{PullContext, explain_pull};
 use crate::error::CommandError;
@@ -47,12 +47,18 @@ pub(super) struct Roll<'a> {
 }
 
 impl Roll<'_> {
-    /// Waits until the workload runs its current template.
-    pub(super) async fn wait(&self, line: &Line) -> Result<(), Broken> {
+    /// Waits until the workload runs its current template. `changed` is the workload as its change
+    /// left it, right after that.
+    pub(super) async fn wait(
+        &self,
+        changed: Option<WorkloadState>,
+        line: &Line,
+    ) -> Result<(), Broken> {
         line.now("rolls out");
         let options = WaitOptions {
             timeout: self.timeout,
             expected: self.expected.clone(),
+            changed,
             ..WaitOptions::default()
         };
         let mut said = String::new();

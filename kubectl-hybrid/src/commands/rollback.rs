@@ -238,7 +238,7 @@ impl Going<'_> {
             .as_ref()
             .map_or_else(|| to.to_string(), ToString::to_string);
         let change_cause = format!("kubectl hybrid rollback {} to {image}", service.name);
-        workload::pin(cluster, &service.workload, &pins, &change_cause)
+        let pinned = workload::pin(cluster, &service.workload, None, &pins, &change_cause)
             .await
             .map_err(|error| roll::workload_error(&error))?;
         let line = session.ui.line(&service.name);
@@ -252,7 +252,7 @@ impl Going<'_> {
             timeout: settings::timeout(session, self.flags.roll_out.timeout),
         };
         let renewal = Renewal::new(session, cluster, self.project, self.flags.roll_out);
-        let ended = renewal.wait(&roll, &line).await;
+        let ended = renewal.wait(&roll, pinned.changed(), &line).await;
         if let Some(renewed) = renewal.into_reports() {
             report.pull_secrets = renewed;
         }

@@ -9,8 +9,11 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
-use crate::cluster::workload::WorkloadRef;
+use crate::cluster::workload::{WorkloadRef, WorkloadState};
 use crate::project::contract::WorkloadKind;
+
+/// The answer when the changes since a version are not kept any more.
+const GONE: u16 = 410;
 
 /// Changes of one workload. It is a help only: whoever may not watch still looks from time to time.
 pub(super) enum News {
@@ -24,45 +27,77 @@ pub(super) enum News {
 
 /// What a watch brings.
 pub(super) enum Item {
-    Change,
-    /// The connection is gone.
+    Change(Box<WorkloadState>),
+    /// The workload is gone.
+    Deleted,
+    /// The connection is gone, or the changes since the known version are.
     Broken,
     /// The server cannot tell, and says so in place of a change.
     Refused,
 }
 
+/// What came within some time.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// The workload as it is now: nobody has to read it.
+    Changed(Box<WorkloadState>),
+    /// Something that has to be looked at.
+    Look,
+    /// Nothing.
+    Silence,
+}
+
 impl News {
-    /// Waits for a change, but not longer than `pause`.
+    /// Whether changes are told, so that silence means that there is none.
+    pub(super) fn are_told(&self) -> bool {
+        matches!(self, Self::Told(_))
+    }
+
+    /// The workload is read anew: what is still on its way is older.
+    pub(super) fn begin_anew(&mut self) {
+        if self.are_told() {
+            *self = Self::Unasked;
+        }
+    }
+
+    /// Waits for a change since the known version, but not longer than `pause`. Without a known
+    /// version there is nothing to begin from.
     pub(super) async fn within(
         &mut self,
         pause: Duration,
         cluster: &Cluster,
         workload: &WorkloadRef,
-    ) {
+        known: Option<&str>,
+    ) -> Word {
         let change = async {
-            if let Self::Unasked = self {
-                *self = told(cluster.client(), workload)
-                    .await
-                    .map_or(Self::None, Self::Told);
+            if let (Self::Unasked, Some(known)) = (&self, known) {
+                match told(cluster.client(), workload, known).await {
+                    Ok(items) => *self = Self::Told(items),
+                    Err(kube::Error::Api(status)) if status.code != GONE => *self = Self::None,
+                    // It is asked again.
+                    Err(_) => {}
+                }
             }
             if let Self::Told(items) = self {
                 match items.next().await {
-                    Some(Item::Change) => return,
+                    Some(Item::Change(state)) => return Word::Changed(state),
+                    Some(Item::Deleted) => return Word::Look,
                     Some(Item::Broken) | None => *self = Self::Unasked,
                     Some(Item::Refused) => *self = Self::None,
                 }
             }
-            std::future::pending::<()>().await;
+            std::future::pending().await
         };
         // Without a change the time is simply over.
-        let _ = timeout(pause, change).await;
+        timeout(pause, change).await.unwrap_or(Word::Silence)
     }
 }
 
-/// One change for each, and one for the workload as it is.
+/// Each change after a version.
 async fn told(
     client: Client,
     workload: &WorkloadRef,
+    known: &str,
 ) -> Result<BoxStream<'static, Item>, kube::Error> {
     let WorkloadRef {
         kind,
@@ -77,12 +112,15 @@ async fn told(
     macro_rules! changes_of {
         ($kind:ty) => {
             Api::<$kind>::namespaced(client, namespace)
-                .watch_metadata(&params, "0")
+                .watch(&params, known)
                 .await?
                 .map(|event| match event {
-                    Ok(WatchEvent::Error(_)) => Item::Refused,
-                    Ok(_) => Item::Change,
-                    Err(_) => Item::Broken,
+                    Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                        Item::Change(Box::new(object.into()))
+                    }
+                    Ok(WatchEvent::Deleted(_)) => Item::Deleted,
+                    Ok(WatchEvent::Error(status)) if status.code != GONE => Item::Refused,
+                    Ok(WatchEvent::Error(_) | WatchEvent::Bookmark(_)) | Err(_) => Item::Broken,
                 })
                 .boxed()
         };
@@ -119,22 +157,73 @@ mod tests {
         fake::text(&format!("{}\n", json!({ "type": what, "object": object })))
     }
 
+    fn changed(version: &str) -> fake::Answer {
+        let object = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "shop", "resourceVersion": version },
+            "spec": { "selector": {}, "template": {} } });
+        event("MODIFIED", &object)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_change_ends_the_wait_and_an_ended_watch_is_asked_for_again() {
         let cluster = fake::cluster(|request| {
             assert!(request.query.contains("watch=true"), "{}", request.query);
-            let object = json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-                "metadata": { "name": "web", "resourceVersion": "5" } });
-            event("MODIFIED", &object)
+            assert!(
+                request.query.contains("resourceVersion=4"),
+                "{}",
+                request.query
+            );
+            changed("5")
         });
         let mut news = News::Unasked;
         for _ in 0..3 {
             let begun = Instant::now();
-            news.within(PAUSE, &cluster, &web()).await;
-            assert!(begun.elapsed() < PAUSE);
+            match news.within(PAUSE, &cluster, &web(), Some("4")).await {
+                Word::Changed(state) => assert_eq!(state.resource_version, "5"),
+                other => unreachable!("{other:?}"),
+            }
+            assert!(begun.elapsed() < PAUSE && news.are_told());
             // The answer has one change and ends.
-            news.within(PAUSE, &cluster, &web()).await;
-            assert!(begun.elapsed() >= PAUSE);
+            let word = news.within(PAUSE, &cluster, &web(), Some("5")).await;
+            assert!(matches!(word, Word::Silence), "{word:?}");
+            assert!(begun.elapsed() >= PAUSE && !news.are_told());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_workload_that_is_deleted_is_looked_for_at_once() {
+        let cluster = fake::cluster(|_| {
+            let object = json!({ "metadata": { "name": "web" },
+                "spec": { "selector": {}, "template": {} } });
+            event("DELETED", &object)
+        });
+        let (mut news, begun) = (News::Unasked, Instant::now());
+        let word = news.within(PAUSE, &cluster, &web(), Some("4")).await;
+        assert!(matches!(word, Word::Look) && begun.elapsed() < PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_that_are_not_kept_any_more_are_asked_for_from_a_later_version() {
+        let expired = || {
+            json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "too old resource version: 4 (9)", "reason": "Expired", "code": 410 })
+        };
+        for in_the_stream in [false, true] {
+            let cluster = fake::cluster(move |request| {
+                if request.query.contains("resourceVersion=9") {
+                    changed("10")
+                } else if in_the_stream {
+                    event("ERROR", &expired())
+                } else {
+                    fake::status(410, "Expired", "too old resource version: 4 (9)")
+                }
+            });
+            let mut news = News::Unasked;
+            let word = news.within(PAUSE, &cluster, &web(), Some("4")).await;
+            assert!(matches!(word, Word::Silence), "{word:?}");
+            assert!(!news.are_told());
+            let word = news.within(PAUSE, &cluster, &web(), Some("9")).await;
+            assert!(matches!(word, Word::Changed(_)), "{word:?}");
         }
     }
 
@@ -151,7 +240,7 @@ mod tests {
         });
         let (mut news, begun) = (News::Unasked, Instant::now());
         for pauses in 1..=3 {
-            news.within(PAUSE, &cluster, &web()).await;
+            news.within(PAUSE, &cluster, &web(), Some("4")).await;
             assert!(begun.elapsed() >= PAUSE * pauses);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
@@ -161,7 +250,7 @@ mod tests {
     async fn whoever_may_not_watch_waits_the_whole_time() {
         let cluster = fake::cluster(|_| fake::status(403, "Forbidden", "no watch"));
         let (mut news, begun) = (News::Unasked, Instant::now());
-        news.within(PAUSE, &cluster, &web()).await;
+        news.within(PAUSE, &cluster, &web(), Some("4")).await;
         assert!(begun.elapsed() >= PAUSE);
     }
 }

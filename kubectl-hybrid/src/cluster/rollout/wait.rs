@@ -8,7 +8,7 @@ use super::current_pods::{not_created, relevant};
 use super::failure::{Failure, FailureCause};
 use super::latest::Latest;
 use super::memory::Memory;
-use super::news::News;
+use super::news::{News, Word};
 use super::progress::{Verdict, verdict};
 use crate::cluster::patience::PATIENCE;
 use crate::cluster::trouble::{Cause, Trouble, troubles};
@@ -20,6 +20,8 @@ use crate::cluster::{Cluster, ClusterError, NamespaceState, pods};
 const NOT_CREATED_PATIENCE: Duration = Duration::from_secs(8);
 /// How long looks are at their most frequent.
 const AT_FIRST: Duration = Duration::from_secs(15);
+/// How long a watch is believed that tells nothing: its connection may have died without a word.
+const BELIEVED: Duration = Duration::from_secs(5);
 const LAST_WORDS: u32 = 10;
 
 /// How to wait.
@@ -35,6 +37,8 @@ pub struct WaitOptions {
     /// How often to look at least, and half as often later. Each change of the workload is a reason
     /// to look, too, but pods have troubles that their workload does not tell.
     pub look_every: Duration,
+    /// The workload as its change left it, right after that. Without it, it is read.
+    pub changed: Option<WorkloadState>,
 }
 
 impl Default for WaitOptions {
@@ -44,6 +48,7 @@ impl Default for WaitOptions {
             crashes: 3,
             expected: Vec::new(),
             look_every: Duration::from_millis(500),
+            changed: None,
         }
     }
 }
@@ -105,8 +110,34 @@ pub async fn wait(
     let mut news = News::Unasked;
     let mut latest = Latest::default();
     let mut away_since: Option<Instant> = None;
+    let mut known: Option<Known> = None;
+    // Right after a change there are no pods to look at.
+    let (mut word, mut pods_from) = match &options.changed {
+        Some(state) => (
+            Word::Changed(Box::new(state.clone())),
+            started + options.look_every,
+        ),
+        None => (Word::Look, started),
+    };
     loop {
-        match look(cluster, workload, options, &mut memory).await {
+        let look_every = if started.elapsed() < AT_FIRST {
+            options.look_every
+        } else {
+            options.look_every * 2
+        };
+        let pods_are_due = Instant::now() >= pods_from;
+        let troubles = latest.get().map_or(&[][..], |update| &update.troubles);
+        let earlier = (!pods_are_due).then_some(troubles);
+        let looked = match current(cluster, workload, word, known.take()).await {
+            Ok(Some(current)) => {
+                let looked = look(cluster, &current.state, options, &mut memory, earlier).await;
+                known = Some(current);
+                looked
+            }
+            Ok(None) => Ok(failed(workload, Counts::default(), FailureCause::Gone)),
+            Err(error) => Err(error),
+        };
+        match looked {
             Ok(Look::End(End::Failed(failure))) => {
                 return Ok(End::Failed(root_cause(cluster, failure).await));
             }
@@ -138,14 +169,43 @@ pub async fn wait(
             let seen = timed_out(workload, latest.into_update());
             return Ok(End::TimedOut(Box::new(seen)));
         }
-        let pause = if now - started < AT_FIRST {
-            options.look_every
-        } else {
-            options.look_every * 2
-        };
-        news.within(pause.min(deadline - now), cluster, workload)
-            .await;
+        if pods_are_due {
+            pods_from = now + look_every;
+        }
+        let pause = pods_from.min(deadline).saturating_duration_since(now);
+        let version = known.as_ref().map(|it| it.state.resource_version.as_str());
+        word = news.within(pause, cluster, workload, version).await;
+        // Where each change is told, silence means that there is none.
+        let is_current = |it: &Known| news.are_told() && it.since.elapsed() < BELIEVED;
+        if matches!(word, Word::Silence) && !known.as_ref().is_some_and(is_current) {
+            word = Word::Look;
+        }
+        if matches!(word, Word::Look) {
+            news.begin_anew();
+        }
     }
+}
+
+/// A workload as it was at a time.
+struct Known {
+    state: WorkloadState,
+    since: Instant,
+}
+
+/// The workload as it is now, `None` when it is gone. It is read only where nobody told.
+async fn current(
+    cluster: &Cluster,
+    workload: &WorkloadRef,
+    word: Word,
+    known: Option<Known>,
+) -> Result<Option<Known>, ClusterError> {
+    let state = match (word, known) {
+        (Word::Changed(state), _) => Some(*state),
+        (Word::Silence, Some(known)) => return Ok(Some(known)),
+        (Word::Silence | Word::Look, _) => workload::read(cluster, workload).await?,
+    };
+    let since = Instant::now();
+    Ok(state.map(|state| Known { state, since }))
 }
 
 enum Look {
@@ -163,15 +223,16 @@ async fn root_cause(cluster: &Cluster, mut failure: Box<Failure>) -> Box<Failure
     failure
 }
 
+/// Judges a workload, and its pods where that says more. `earlier` is what was wrong with them at
+/// the last look, when it is too early for another one.
 async fn look(
     cluster: &Cluster,
-    workload: &WorkloadRef,
+    state: &WorkloadState,
     options: &WaitOptions,
     memory: &mut Memory,
+    earlier: Option<&[Trouble]>,
 ) -> Result<Look, ClusterError> {
-    let Some(state) = workload::read(cluster, workload).await? else {
-        return Ok(failed(workload, Counts::default(), FailureCause::Gone));
-    };
+    let workload = &state.workload;
     for pin in &options.expected {
         let found = state
             .container(&pin.container)
@@ -186,14 +247,24 @@ async fn look(
             return Ok(failed(workload, state.counts, cause));
         }
     }
-    let verdict = verdict(&state);
+    let verdict = verdict(state);
     let complete = verdict == Verdict::Complete;
     let (mut waiting_for, gave_up) = match verdict {
         Verdict::Complete => (
             "the new pods are ready, and have to stay up for a moment".to_owned(),
             None,
         ),
-        Verdict::Waiting(what) => (what, None),
+        Verdict::Waiting(waiting_for) => match earlier {
+            Some(troubles) => {
+                return Ok(Look::Waiting(Update {
+                    workload: workload.clone(),
+                    counts: state.counts,
+                    waiting_for,
+                    troubles: troubles.to_vec(),
+                }));
+            }
+            None => (waiting_for, None),
+        },
         // The pods may know better why the deadline passed.
         Verdict::Failed(cause @ FailureCause::DeadlineExceeded { .. }) => {
             ("its deadline passed".to_owned(), Some(cause))
@@ -205,7 +276,7 @@ async fn look(
     let mut settled = true;
     if state.is_observed() {
         let pods = pods::list(cluster, &workload.namespace, Some(&state.selector)).await?;
-        for (pod, old_revision) in relevant(cluster, &state, &pods, memory).await? {
+        for (pod, old_revision) in relevant(cluster, state, &pods, memory).await? {
             for trouble in troubles(pod) {
                 // Enough pods run; an evicted one stays behind until it is collected.
                 if complete && trouble.cause == Cause::Failed {
@@ -213,7 +284,7 @@ async fn look(
                 }
                 let trouble = memory.explained(cluster, trouble).await;
                 if memory.is_final(&trouble, options.crashes, old_revision) {
-                    let failure = pod_failure(cluster, &state, trouble, old_revision).await;
+                    let failure = pod_failure(cluster, state, trouble, old_revision).await;
                     return Ok(Look::End(End::Failed(Box::new(failure))));
                 }
                 present.push(trouble);
@@ -221,9 +292,9 @@ async fn look(
             settled &= old_revision || memory.is_settled(pod);
         }
         if complete && settled && present.is_empty() {
-            return Ok(Look::End(End::Complete(Box::new(state))));
+            return Ok(Look::End(End::Complete(Box::new(state.clone()))));
         }
-        if let Some(message) = not_created(cluster, &state, &pods).await? {
+        if let Some(message) = not_created(cluster, state, &pods).await? {
             if message.contains("because it is being terminated") {
                 let cause = FailureCause::NamespaceGone;
                 return Ok(failed(workload, state.counts, cause));
@@ -238,7 +309,7 @@ async fn look(
     if let Some(cause) = gave_up {
         // A deadline is said with the trouble that used it up.
         if let Some(trouble) = present.into_iter().next() {
-            let failure = pod_failure(cluster, &state, trouble, false).await;
+            let failure = pod_failure(cluster, state, trouble, false).await;
             return Ok(Look::End(End::Failed(Box::new(failure))));
         }
         return Ok(failed(workload, state.counts, cause));
@@ -513,6 +584,49 @@ mod tests {
         assert!(
             matches!(end, End::Complete(_)) && took < Duration::from_secs(1),
             "{took:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_change_left_and_a_watch_tells_is_not_read() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let mut ready = up(0);
+        ready["spec"]["containers"][0]["readinessProbe"] = json!({ "httpGet": { "port": 80 } });
+        let version = |number: &str, ready: i32| {
+            let mut object = deployment(ready);
+            object["metadata"]["resourceVersion"] = json!(number);
+            object
+        };
+        let told = json!({ "type": "MODIFIED", "object": version("8", 1) });
+        let cluster = fake::cluster(move |request| {
+            let (_, what) = request.path.rsplit_once('/').unwrap();
+            seen.lock().unwrap().push(what.to_owned());
+            match what {
+                "deployments" => {
+                    assert!(
+                        request.query.contains("resourceVersion=7"),
+                        "{}",
+                        request.query
+                    );
+                    fake::text(&format!("{told}\n"))
+                }
+                "replicasets" => fake::ok(replica_sets()),
+                "pods" => fake::ok(list("Pod", json!([ready]))),
+                _ => fake::not_found(request),
+            }
+        });
+        let left: k8s_openapi::api::apps::v1::Deployment =
+            serde_json::from_value(version("7", 0)).unwrap();
+        let options = WaitOptions {
+            changed: Some(left.into()),
+            ..WaitOptions::default()
+        };
+        let (end, _, _) = wait_for(&cluster, &options).await;
+        assert!(matches!(end, End::Complete(_)), "{end:?}");
+        assert_eq!(
+            *asked.lock().unwrap(),
+            ["deployments", "pods", "replicasets"]
         );
     }
 

@@ -53,6 +53,13 @@ pub struct Pinned {
     pub state: WorkloadState,
 }
 
+impl Pinned {
+    /// The workload as the change left it, when there was one.
+    pub fn changed(self) -> Option<WorkloadState> {
+        (!self.changes.is_empty()).then_some(self.state)
+    }
+}
+
 /// Why a workload cannot be pinned or restarted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PinRefusal {
@@ -158,23 +165,26 @@ pub fn plan_pin(state: &WorkloadState, pins: &[ContainerPin]) -> Result<PinPlan,
 
 /// Pins containers to images, unless they are pinned to them already.
 ///
-/// `change_cause` is kept in the annotation that `kubectl rollout history` shows.
+/// `known` is the workload as it was read some time ago: where nobody has changed it, it need not be
+/// read again. `change_cause` is kept in the annotation that `kubectl rollout history` shows.
 ///
 /// # Errors
 /// When the workload or a container does not exist, it is paused, or the API server refuses.
 pub async fn pin(
     cluster: &Cluster,
     workload: &WorkloadRef,
+    known: Option<&WorkloadState>,
     pins: &[ContainerPin],
     change_cause: &str,
 ) -> Result<Pinned, WorkloadError> {
     // The version makes it safe to try again, whether or not the patch got through.
-    patiently(|| pin_once(cluster, workload, pins, change_cause)).await
+    patiently(|| pin_once(cluster, workload, known, pins, change_cause)).await
 }
 
 async fn pin_once(
     cluster: &Cluster,
     workload: &WorkloadRef,
+    known: Option<&WorkloadState>,
     pins: &[ContainerPin],
     change_cause: &str,
 ) -> Result<Pinned, WorkloadError> {
@@ -184,8 +194,15 @@ async fn pin_once(
             workload.namespace
         )
     };
+    // Only a write shows that what is known still holds.
+    let is_changed =
+        |state: &&WorkloadState| plan_pin(state, pins).is_ok_and(|plan| !plan.changes.is_empty());
+    let mut known = known.filter(is_changed);
     for _ in 0..MAX_ATTEMPTS {
-        let state = existing(cluster, workload).await?;
+        let state = match known.take() {
+            Some(state) => state.clone(),
+            None => existing(cluster, workload).await?,
+        };
         let plan = plan_pin(&state, pins)?;
         if plan.changes.is_empty() {
             return Ok(Pinned {
@@ -318,9 +335,12 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use k8s_openapi::api::apps::v1::Deployment;
 
     use super::*;
+    use crate::cluster::fake;
 
     fn state(paused: bool) -> WorkloadState {
         let object: Deployment = serde_json::from_value(json!({
@@ -404,6 +424,42 @@ mod tests {
             refusal.to_string(),
             "deployment/web has no container `app`; it has `migrate`, `web`, `side`"
         );
+    }
+
+    /// Pins a Deployment that is at `version`, and says which requests that took.
+    async fn requests_of_a_pin(known: &WorkloadState, version: &str) -> String {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (seen, version) = (Arc::clone(&asked), version.to_owned());
+        let object = json!({
+            "metadata": { "name": "web", "namespace": "shop", "resourceVersion": version },
+            "spec": { "selector": {}, "template": { "spec": {
+                "containers": [{ "name": "web", "image": "r/a:1" }] } } },
+        });
+        let cluster = fake::cluster(move |request| {
+            seen.lock().unwrap().push(request.method.to_string());
+            let of = &request.body["metadata"]["resourceVersion"];
+            if request.method == "PATCH" && *of != *version {
+                return fake::status(409, "Conflict", "the object has been modified");
+            }
+            fake::ok(object.clone())
+        });
+        let pins = [pin_to("web", "r/a:2")];
+        let pinned = pin(&cluster, &known.workload, Some(known), &pins, "x").await;
+        assert_eq!(pinned.unwrap().changes.len(), 1);
+        asked.lock().unwrap().join(" ")
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_read_again_only_where_somebody_changed_it() {
+        let known = state(false);
+        assert_eq!(requests_of_a_pin(&known, "9").await, "PATCH");
+        assert_eq!(requests_of_a_pin(&known, "10").await, "PATCH GET PATCH");
+        // What is known says that nothing has to be done, or nothing can: that may be over.
+        let mut done = state(false);
+        done.containers[1].image = "r/a:2".to_owned();
+        for known in [done, state(true)] {
+            assert_eq!(requests_of_a_pin(&known, "10").await, "GET PATCH");
+        }
     }
 
     #[test]

@@ -348,18 +348,26 @@ impl Shop<'_> {
             Strategy::Restart => moving_tag::image(self.project, service)?,
         };
         let pins = pins_of(&planned.containers, &image);
-        let pinned = workload::pin(self.cluster, &service.workload, &pins, &change_cause)
-            .await
-            .map_err(|error| roll::workload_error(&error))?;
-        report.rolled = !pinned.changes.is_empty();
+        let (cluster, workload) = (self.cluster, &service.workload);
+        let pinned = workload::pin(
+            cluster,
+            workload,
+            Some(&planned.state),
+            &pins,
+            &change_cause,
+        )
+        .await
+        .map_err(|error| roll::workload_error(&error))?;
         report.before = pinned
             .changes
-            .into_iter()
+            .iter()
             .map(|change| ContainerPin {
-                container: change.container,
-                image: change.from,
+                container: change.container.clone(),
+                image: change.from.clone(),
             })
             .collect();
+        let mut changed = pinned.changed();
+        report.rolled = changed.is_some();
         if report.rolled {
             self.session.ui.step(
                 "roll-out",
@@ -372,13 +380,14 @@ impl Shop<'_> {
             );
         } else if self.flags.strategy == Strategy::Restart {
             let now = jiff::Timestamp::now();
-            workload::restart(self.cluster, &service.workload, now, Some(&change_cause))
+            let restarted = workload::restart(cluster, workload, now, Some(&change_cause))
                 .await
                 .map_err(|error| roll::workload_error(&error))?;
+            changed = Some(restarted);
             report.rolled = true;
         }
         let roll = self.roll_of(service, pins);
-        let ended = Box::pin(self.renewal.wait(&roll, line));
+        let ended = Box::pin(self.renewal.wait(&roll, changed, line));
         self.together.unless_one_failed(ended).await??;
         Ok(())
     }
@@ -406,14 +415,14 @@ impl Shop<'_> {
             let change_cause = "kubectl hybrid deploy --atomic: back, because a service failed";
             let (workload, before) = (&service.workload, &report.before);
             let gone_back = async {
-                workload::pin(self.cluster, workload, before, change_cause)
+                let pinned = workload::pin(self.cluster, workload, None, before, change_cause)
                     .await
                     .map_err(|error| roll::workload_error(&error))?;
                 let image = before.first().map(|pin| short(&pin.image));
                 let step = format!("{workload} goes back to {}", image.unwrap_or_default());
                 self.session.ui.step("roll-back", step);
                 let roll = self.roll_of(service, before.clone());
-                self.renewal.wait(&roll, &line).await
+                self.renewal.wait(&roll, pinned.changed(), &line).await
             };
             match gone_back.await {
                 Ok(()) => report.rolled_back = true,

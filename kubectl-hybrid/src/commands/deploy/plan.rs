@@ -43,6 +43,9 @@ pub(super) struct ServicePlan {
     pub(super) rolls: Option<bool>,
     /// Whether its roll-out is waited for: one that begins, or one that is under way.
     pub(super) waits: bool,
+    /// The workload as the plan found it.
+    #[serde(skip)]
+    pub(super) state: WorkloadState,
 }
 
 impl ServicePlan {
@@ -144,6 +147,7 @@ pub(super) async fn make(
                 .map(|container| container.image.clone()),
             waits: rolls != Some(false) || verdict(&state) != Verdict::Complete,
             image,
+            state,
         });
     }
     Ok(Plan {

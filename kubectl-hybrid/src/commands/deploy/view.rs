@@ -80,6 +80,7 @@ fn rolls(services: &[ServicePlan]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use k8s_openapi::api::apps::v1::Deployment;
     use serde_json::{Value, json};
 
     use super::*;
@@ -106,6 +107,7 @@ mod tests {
             running: None,
             rolls,
             waits,
+            state: Deployment::default().into(),
         }
     }
 
