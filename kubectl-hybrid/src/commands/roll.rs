@@ -172,10 +172,10 @@ impl Roll<'_> {
     }
 }
 
-/// `1/2 ready, 1 of 2 pods are ready; container `web`: it ends with exit code 3`.
+/// `1/2 ready, 1 of 2 new pods are ready; container `web`: it ends with exit code 3`.
 fn progress(update: &Update) -> String {
     let counts = update.counts;
-    let ready = counts.ready.min(counts.updated);
+    let ready = counts.new_of(counts.ready);
     let mut text = format!("{ready}/{} ready, {}", counts.desired, update.waiting_for);
     let trouble = update.troubles.iter().find(|trouble| trouble.is_news());
     if let Some(trouble) = trouble {

@@ -42,8 +42,14 @@ pub fn verdict(state: &WorkloadState) -> Verdict {
                     state,
                     format!("{} of {} new pods are made", counts.updated, counts.desired),
                 )
-            } else if counts.total > counts.updated {
-                waiting(&match counts.total - counts.updated {
+            } else if counts.old() > 0 && counts.new_of(counts.available) < counts.desired {
+                waiting(&format!(
+                    "{} of {} new pods are ready",
+                    counts.new_of(counts.available),
+                    counts.desired
+                ))
+            } else if counts.old() > 0 {
+                waiting(&match counts.old() {
                     1 => "1 old pod is still there".to_owned(),
                     old => format!("{old} old pods are still there"),
                 })
@@ -145,6 +151,11 @@ mod tests {
             (
                 1,
                 status(1, 4, 3, 3),
+                Verdict::Waiting("2 of 3 new pods are ready".into()),
+            ),
+            (
+                1,
+                status(1, 4, 3, 4),
                 Verdict::Waiting("1 old pod is still there".into()),
             ),
             (

@@ -104,6 +104,19 @@ pub struct Counts {
     pub available: i32,
 }
 
+impl Counts {
+    /// How many pods are of earlier revisions.
+    pub fn old(self) -> i32 {
+        (self.total - self.updated).max(0)
+    }
+
+    /// How many of the current revision are among so many ready or available ones, at least: the
+    /// workload does not tell which those are, and old pods that run are among them.
+    pub fn new_of(self, of_any: i32) -> i32 {
+        (of_any - self.old()).clamp(0, self.updated.max(0))
+    }
+}
+
 /// A container of the pod template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
