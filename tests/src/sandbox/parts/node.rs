@@ -44,8 +44,12 @@ pub(super) fn kubelet(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
         "failCgroupV1": false,
         "failSwapOn": false,
         "localStorageCapacityIsolation": false,
-        // There is no name server, and a pod without one is said to be without one.
+        // There is no name server: a pod asks itself and is refused at once. Without an address here
+        // the kubelet writes an event about it each time that it looks at a pod.
         "resolvConf": "",
+        "clusterDNS": ["127.0.0.1"],
+        // As k3s has it: what one pod pulls does not wait for another's image.
+        "serializeImagePulls": false,
         // A small disk is no reason to evict an example.
         "evictionHard": {
             "memory.available": "50Mi",
