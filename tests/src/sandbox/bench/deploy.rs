@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use super::BenchError;
 use super::contest::{Contender, Row, contest};
+use super::phases::Phases;
 use super::process::finish;
 use super::programs::{Programs, private_docker};
 use crate::sandbox::endpoints::{ACCOUNT, NAMESPACE, PROJECT, REGION, WORKSPACE};
@@ -29,6 +30,8 @@ pub(super) struct Deploys {
     changes: Cell<u32>,
     /// Who deployed last: the other one's pods are not a state to start from.
     last: RefCell<&'static str>,
+    our_starts: Phases,
+    peer_starts: Phases,
 }
 
 impl Deploys {
@@ -45,6 +48,8 @@ impl Deploys {
             peer_docker: scratch.join("pipeline/docker"),
             changes: Cell::new(0),
             last: RefCell::new(""),
+            our_starts: Phases::default(),
+            peer_starts: Phases::default(),
         };
         copy(example, &deploys.ours)?;
         copy(example, &deploys.peer)?;
@@ -120,6 +125,7 @@ impl Deploys {
         if changed {
             self.change(&self.ours)?;
         }
+        self.our_starts.next();
         self.deploy()
     }
 
@@ -131,6 +137,7 @@ impl Deploys {
         if changed {
             self.change(&self.peer)?;
         }
+        self.peer_starts.next();
         self.pipeline()
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::contest::{Contender, Row, contest};
+use super::phases::Phases;
 use super::process::finish;
 use super::programs::{Programs, private_docker};
 use super::{BenchError, process};
@@ -51,6 +52,8 @@ pub(super) struct Many {
     folder: PathBuf,
     docker: PathBuf,
     changes: Cell<u32>,
+    our_starts: Phases,
+    peer_starts: Phases,
 }
 
 /// What a build has to do.
@@ -70,6 +73,8 @@ impl Many {
             folder: scratch.join(NAME),
             docker: scratch.join("many-docker"),
             changes: Cell::new(0),
+            our_starts: Phases::default(),
+            peer_starts: Phases::default(),
         };
         many.write_project()?;
         many.repositories("create-repository", "--image-tag-mutability=MUTABLE")?;
@@ -105,6 +110,7 @@ impl Many {
                     for service in services().take(CHANGED) {
                         self.change(&service)?;
                     }
+                    self.our_starts.next();
                     self.deploy(CHANGED)
                 }),
                 Contender::new(PEER, || {
@@ -154,6 +160,7 @@ impl Many {
             .env("SERVICE", service)
             .env("IMAGE", image)
             .env("NAMESPACE", NAME);
+        self.peer_starts.next();
         finish(PEER, &mut command)
     }
 

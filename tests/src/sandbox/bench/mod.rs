@@ -13,6 +13,7 @@ mod kernel_keys;
 mod many;
 mod memory;
 mod namespaces;
+mod phases;
 mod process;
 mod programs;
 mod relay;
