@@ -101,6 +101,9 @@ pub struct Built {
     pub log: PathBuf,
     /// How long the build ran, without the wait for its turn.
     pub elapsed: Duration,
+    /// The registry that refused the token that was kept, so that a new one was minted. Whoever else
+    /// holds that one is refused as well.
+    pub refused_by: Option<String>,
 }
 
 /// Which builder Docker has.
@@ -176,6 +179,9 @@ impl Builder {
 
     /// Builds one image and loads it into the engine. Waits for its turn first. Dropping the
     /// future ends the build.
+    ///
+    /// A token that a registry of ours refuses for a base image, whatever the helper believed, is
+    /// forgotten and the build begun once more.
     pub async fn build(
         &self,
         request: &BuildRequest,
@@ -201,10 +207,22 @@ impl Builder {
         }
         // The semaphore is never closed: without a permit the build simply runs.
         let turn = self.turns.acquire().await.ok();
-        let done = command
-            .run()
-            .await
-            .map_err(|error| BuildError::from_command(service(), error))?;
+        let mut refused_by = None;
+        let done = loop {
+            let error = match command.clone().run().await {
+                Ok(done) => break done,
+                Err(error) => BuildError::from_command(service(), error),
+            };
+            if let (None, Some(host), Some(login)) =
+                (&refused_by, error.refused_by(), self.docker.login())
+                && login.answers_for(&host)
+                && login.forget_token(&host).await.is_ok()
+            {
+                refused_by = Some(host);
+                continue;
+            }
+            return Err(error);
+        };
         drop(turn);
 
         let image_id = std::fs::read_to_string(&id_file)
@@ -229,6 +247,7 @@ impl Builder {
             image_id,
             log,
             elapsed: done.elapsed,
+            refused_by,
         })
     }
 

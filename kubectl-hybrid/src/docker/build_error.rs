@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ecr_hybrid::host::Registry;
+
 use super::command::{CommandError, Failure};
 use super::content::ContentError;
 
@@ -94,6 +96,14 @@ pub enum BuildError {
     },
 }
 
+/// What a builder says of a registry that refuses the token.
+const REFUSED: [&str; 4] = [
+    "403 Forbidden",
+    "401 Unauthorized",
+    "authorization token has expired",
+    "Authorization Token is invalid",
+];
+
 /// What docker and buildx say when the engine is not there, or goes away during a build.
 const ENGINE_GONE: [&str; 4] = [
     "Cannot connect to the Docker daemon",
@@ -132,8 +142,28 @@ impl BuildError {
         }
     }
 
+    /// The host of ECR that did not give what the build begins with: its token is dead, or the
+    /// principal may not pull there. The builder asks with HEAD, so that the answer has no words.
+    pub fn refused_by(&self) -> Option<String> {
+        let Self::Failed { failure, .. } = self else {
+            return None;
+        };
+        let told = summary(failure);
+        if !REFUSED.iter().any(|words| told.contains(words)) {
+            return None;
+        }
+        let mut names = told.split([' ', '/', '"', ',']);
+        let registry = names.find_map(Registry::parse)?;
+        Some(registry.host().to_owned())
+    }
+
     /// What to do next, for people.
     pub fn hint(&self) -> Option<String> {
+        if let Some(host) = self.refused_by() {
+            return Some(format!(
+                "the AWS identity in use needs the ECR pull actions at {host}; `aws sts get-caller-identity` shows who it is"
+            ));
+        }
         match self {
             Self::NoContext { .. } | Self::NoDockerfile { .. } => {
                 Some("correct `context` or `dockerfile` of the service in hybrid.toml".to_owned())
@@ -188,4 +218,54 @@ fn summary(failure: &Failure) -> String {
     };
     told.or_else(last)
         .map_or_else(|| failure.status.to_string(), str::to_owned)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn refused_by(line: &str) -> Option<String> {
+        let failure = Failure {
+            command: "docker buildx build".to_owned(),
+            status: ExitStatus::from_raw(256),
+            stdout: String::new(),
+            tail: vec![
+                "#5 0.1 403 Forbidden of https://210987654321.dkr.ecr.eu-central-1.amazonaws.com"
+                    .to_owned(),
+                line.to_owned(),
+            ],
+            log: None,
+        };
+        BuildError::from_command("web".to_owned(), CommandError::Failed(Box::new(failure)))
+            .refused_by()
+    }
+
+    #[test]
+    fn the_registry_that_refuses_a_base_image_is_read_from_the_last_word_of_the_builder() {
+        let host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+        for refused in [
+            format!(
+                "ERROR: failed to build: failed to solve: {host}/base:1: failed to resolve source metadata for {host}/base:1: unexpected status from HEAD request to https://{host}/v2/base/manifests/1: 403 Forbidden"
+            ),
+            format!(
+                "ERROR: failed to build: failed to solve: rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: pulling from host {host} failed with status code [manifests 1]: 403 Forbidden"
+            ),
+            format!(
+                "Error response from daemon: pull access denied for {host}/base, repository does not exist or may require 'docker login': denied: Your authorization token has expired. Reauthenticate and try again."
+            ),
+        ] {
+            assert_eq!(refused_by(&refused).as_deref(), Some(host), "{refused}");
+        }
+        for other in [
+            "ERROR: failed to solve: r.example/base:1: unexpected status from HEAD request to https://r.example/v2/base/manifests/1: 403 Forbidden".to_owned(),
+            "ERROR: failed to solve: process \"/bin/sh -c curl -f x\" did not complete successfully: exit code: 22".to_owned(),
+            format!("ERROR: failed to solve: {host}/base:1: not found"),
+        ] {
+            assert_eq!(refused_by(&other), None, "{other}");
+        }
+    }
 }

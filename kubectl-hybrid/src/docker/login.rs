@@ -84,6 +84,7 @@ impl LoginError {
 /// How Docker is logged in to our registries. Dropping it removes what it made.
 #[derive(Debug)]
 pub struct Login {
+    registries: Vec<String>,
     env: Vec<(OsString, Option<OsString>)>,
     helper: PathBuf,
     is_overlay: bool,
@@ -110,6 +111,7 @@ impl Login {
         let on_path = surroundings.find_program(helper::program_name().as_ref());
         if let (false, Some(helper)) = (is_overlay, on_path) {
             return Ok(Self {
+                registries: registries.to_vec(),
                 env: auth_config(surroundings, registries).into_iter().collect(),
                 helper,
                 is_overlay,
@@ -153,6 +155,7 @@ impl Login {
             ));
         }
         Ok(Self {
+            registries: registries.to_vec(),
             env,
             helper,
             is_overlay,
@@ -171,6 +174,11 @@ impl Login {
     /// What to change in the environment of Docker; `None` removes a variable.
     pub fn env_changes(&self) -> &[(OsString, Option<OsString>)] {
         &self.env
+    }
+
+    /// Whether our helper answers for this host.
+    pub fn answers_for(&self, host: &str) -> bool {
+        self.registries.iter().any(|registry| registry == host)
     }
 
     /// Whether a private configuration stands in for the user's.

@@ -13,7 +13,10 @@ use crate::registry::{Digest, ImageReference};
 /// How many times a push is tried when the registry fails or cannot be reached, and the engine did
 /// not try again by itself: it does so with layers, for most of a minute. The manifest at the end it
 /// sends once, and with the containerd image store everything.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
+/// The same when nobody knows what the words mean, which may be final. An engine that keeps images in
+/// containerd shows a registry's message, and neither its code nor the status.
+const ATTEMPTS_OF_UNKNOWN: u32 = 3;
 
 /// The pause before a second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 500 });
@@ -25,6 +28,8 @@ pub enum PushNews<'a> {
     Line(&'a str),
     /// The registry did not take a layer. The engine tries it again by itself, after this pause.
     EngineWaits(Duration),
+    /// The registry did not take the image. The push begins again, after this pause.
+    Waits(Duration),
     /// The registry refused the token: a new one is asked for, and the push begins again.
     TokenRefused,
 }
@@ -86,17 +91,19 @@ pub async fn push(
             Err(error) => PushError::from_command(image, error),
         };
         match (error.cause(), docker.login()) {
-            (Some(PushFailure::TokenRefused), Some(login)) if !token_was_refused => {
+            (Some(PushFailure::TokenRefused | PushFailure::Forbidden), Some(login))
+                if !token_was_refused =>
+            {
                 token_was_refused = true;
                 tell(PushNews::TokenRefused);
                 if login.forget_token(image.registry()).await.is_err() {
                     return Err(error);
                 }
             }
-            (Some(PushFailure::Unavailable | PushFailure::Throttled), _)
-                if attempt < ATTEMPTS && !retries.has_open() =>
-            {
-                tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+            (Some(cause), _) if attempt < attempts(cause) && !retries.has_open() => {
+                let pause = PAUSE * 2_u32.pow(attempt - 1);
+                tell(PushNews::Waits(pause));
+                tokio::time::sleep(pause).await;
                 attempt += 1;
             }
             _ => return Err(error),
@@ -112,6 +119,15 @@ pub async fn push(
         elapsed: started.elapsed(),
         token_was_refused,
     })
+}
+
+/// How many times a push that fails so is tried at most.
+fn attempts(cause: PushFailure) -> u32 {
+    match cause {
+        PushFailure::Unavailable | PushFailure::Throttled => ATTEMPTS,
+        PushFailure::Other => ATTEMPTS_OF_UNKNOWN,
+        _ => 1,
+    }
 }
 
 /// The digest in the line `TAG: digest: sha256:… size: N`, which ends a push.
@@ -250,16 +266,35 @@ echo 'abc: digest: sha256:{hex} size: 942'"#,
 
     #[tokio::test]
     async fn a_registry_that_fails_is_tried_again_a_few_times() {
-        let folder = tempfile::tempdir().unwrap();
-        let words = "received unexpected HTTP status: 503 Service Unavailable";
-        push_with(&counting(folder.path(), 2, words)).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let error = push_with(&counting(folder.path(), 9, words))
-            .await
-            .unwrap_err();
-        assert_eq!(error.cause(), Some(PushFailure::Unavailable));
-        let count = std::fs::read_to_string(folder.path().join("count")).unwrap();
-        assert_eq!(count.lines().count(), 3);
+        for (words, cause, attempts) in [
+            (
+                "received unexpected HTTP status: 503 Service Unavailable",
+                PushFailure::Unavailable,
+                5,
+            ),
+            (
+                "error from registry: It is not your day.",
+                PushFailure::Other,
+                3,
+            ),
+            (
+                "error from registry: User: x is not authorized to perform: y",
+                PushFailure::Denied,
+                1,
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            push_with(&counting(folder.path(), attempts - 1, words))
+                .await
+                .unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let error = push_with(&counting(folder.path(), 9, words))
+                .await
+                .unwrap_err();
+            assert_eq!(error.cause(), Some(cause));
+            let count = std::fs::read_to_string(folder.path().join("count")).unwrap();
+            assert_eq!(count.lines().count(), usize::try_from(attempts).unwrap());
+        }
     }
 
     #[tokio::test]
@@ -274,7 +309,7 @@ echo 'abc: digest: sha256:{hex} size: 942'"#,
                 count = count.display()
             )
         };
-        for (in_the_end, attempts) in [("", 1), ("echo 'abc: Pushed'", 3)] {
+        for (in_the_end, attempts) in [("", 1), ("echo 'abc: Pushed'", 5)] {
             let _ = std::fs::remove_file(&count);
             let (_folder, docker) = fake_docker(&script(in_the_end), &[]);
             let told = Arc::new(Mutex::new(Vec::new()));

@@ -43,6 +43,9 @@ pub enum PushFailure {
     TokenRefused,
     /// The principal may not push there.
     Denied,
+    /// Refused without a reason: what is asked with HEAD is answered without words. The token may be
+    /// dead, or the principal may not push there.
+    Forbidden,
     /// No credentials were sent: the helper was not asked, or could not answer.
     NoCredentials,
     /// The helper said why it has no credentials.
@@ -118,7 +121,7 @@ impl PushError {
             PushFailure::TokenRefused => format!(
                 "a new token was refused as well; ask what is behind it: `echo {registry} | docker-credential-ecr-hybrid get >/dev/null`"
             ),
-            PushFailure::Denied => {
+            PushFailure::Denied | PushFailure::Forbidden => {
                 "the AWS identity in use needs the ECR push actions on this repository; `aws sts get-caller-identity` shows who it is".into()
             }
             PushFailure::NoCredentials | PushFailure::Helper => format!(
@@ -153,6 +156,9 @@ fn sentence(image: &ImageReference, cause: PushFailure, detail: &str) -> String 
         PushFailure::TokenRefused => {
             format!("cannot push {image}: {registry} does not take the token: {detail}")
         }
+        PushFailure::Forbidden => {
+            format!("cannot push {image}: {registry} refuses it, with a new token too: {detail}")
+        }
         PushFailure::NoCredentials => {
             format!("cannot push {image}: Docker had no credentials for {registry}")
         }
@@ -166,13 +172,14 @@ fn sentence(image: &ImageReference, cause: PushFailure, detail: &str) -> String 
 
 /// Words in the output of a push, in the order in which they decide. All are lower case.
 ///
-/// ECR's own come first, since the engine wraps them in words that fit several causes.
-const WORDS: [(&str, PushFailure); 37] = [
+/// ECR's own come first, since the engine wraps them in words that fit several causes. An engine that
+/// keeps images in containerd leaves the registry's code out, and calls whatever it is refused
+/// `access denied, repository does not exist or may require authorization`.
+const WORDS: [(&str, PushFailure); 42] = [
     ("authorization token has expired", PushFailure::TokenRefused),
     ("authorization token is invalid", PushFailure::TokenRefused),
     ("the repository with name", PushFailure::NoRepository),
     ("name unknown", PushFailure::NoRepository),
-    ("repository does not exist", PushFailure::NoRepository),
     (
         "because the repository is immutable",
         PushFailure::ImmutableTag,
@@ -184,8 +191,11 @@ const WORDS: [(&str, PushFailure); 37] = [
     ("ecr-hybrid:", PushFailure::Helper),
     ("is not authorized to perform", PushFailure::Denied),
     ("no basic auth credentials", PushFailure::NoCredentials),
+    ("may require authorization", PushFailure::Denied),
+    ("repository does not exist", PushFailure::NoRepository),
     ("not authorized", PushFailure::TokenRefused),
     ("unauthorized", PushFailure::TokenRefused),
+    ("403 forbidden", PushFailure::Forbidden),
     ("toomanyrequests", PushFailure::Throttled),
     ("too many requests", PushFailure::Throttled),
     ("rate exceeded", PushFailure::Throttled),
@@ -214,6 +224,9 @@ const WORDS: [(&str, PushFailure); 37] = [
     ("timeout exceeded", PushFailure::Unavailable),
     ("handshake timeout", PushFailure::Unavailable),
     ("unexpected eof", PushFailure::Unavailable),
+    ("\": eof", PushFailure::Unavailable),
+    ("use of closed network connection", PushFailure::Unavailable),
+    ("failed to do request", PushFailure::Unavailable),
 ];
 
 /// The reason and the line that tells it.
@@ -318,6 +331,41 @@ mod tests {
                 F::DiskFull,
             ),
             ("something new", F::Other),
+            // Of an engine that keeps images in containerd.
+            (
+                "push access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials",
+                F::NoCredentials,
+            ),
+            (
+                "push access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed",
+                F::Denied,
+            ),
+            (
+                "unknown: unexpected status from HEAD request to https://x/v2/web/blobs/sha256:00: 401 Unauthorized",
+                F::TokenRefused,
+            ),
+            (
+                "unknown: unexpected status from HEAD request to https://x/v2/web/blobs/sha256:00: 403 Forbidden",
+                F::Forbidden,
+            ),
+            (
+                "error from registry: Your authorization token has expired. Reauthenticate and try again.",
+                F::TokenRefused,
+            ),
+            (
+                "error from registry: The repository with name 'nope/web' does not exist in the registry with id '123456789012'",
+                F::NoRepository,
+            ),
+            ("error from registry: Rate exceeded", F::Throttled),
+            (
+                "failed to do request: Post \"https://x/v2/web/blobs/uploads/\": EOF",
+                F::Unavailable,
+            ),
+            (
+                "failed commit on ref \"manifest-sha256:00\": failed to do request: Put \"https://x/v2/web/manifests/t1\": use of closed network connection",
+                F::Unavailable,
+            ),
+            ("error from registry: It is not your day.", F::Other),
         ];
         for (line, expected) in cases {
             let tail = [
@@ -333,12 +381,17 @@ mod tests {
 
     #[test]
     fn the_helper_s_sentence_is_the_reason_when_docker_only_says_no_credentials() {
-        let tail = [
-            "ecr-hybrid: the SSO session of profile `dev` has expired".to_owned(),
-            "no basic auth credentials".to_owned(),
-        ];
-        let (cause, detail) = read(&tail);
-        assert_eq!(cause, PushFailure::Helper);
-        assert!(detail.contains("SSO session"), "{detail}");
+        for last in [
+            "no basic auth credentials",
+            "push access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials",
+        ] {
+            let tail = [
+                "ecr-hybrid: the SSO session of profile `dev` has expired".to_owned(),
+                last.to_owned(),
+            ];
+            let (cause, detail) = read(&tail);
+            assert_eq!(cause, PushFailure::Helper);
+            assert!(detail.contains("SSO session"), "{detail}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Does what the plan says: each service goes its own way, and none waits for another.
 
-use std::cell::Cell;
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -15,7 +14,7 @@ use crate::cli::{Deploy, Strategy};
 use crate::cluster::Cluster;
 use crate::cluster::workload::{self, ContainerPin};
 use crate::commands::hooks::{self, Moment};
-use crate::commands::images::{ImagePlan, Workshop, registry_error};
+use crate::commands::images::{Workshop, registry_error};
 use crate::commands::regcred::{self, SecretPlan, SecretReport};
 use crate::commands::renewal::Renewal;
 use crate::commands::roll::{self, Roll};
@@ -72,8 +71,6 @@ struct Shop<'a> {
     plan: &'a Plan,
     workshop: &'a Workshop<'a>,
     renewal: Renewal<'a>,
-    /// Whether the registry refused a token that was kept: the cluster's may be as dead.
-    refused_token: Cell<bool>,
     /// How far the services of an atomic deploy are.
     together: Together,
 }
@@ -107,7 +104,6 @@ pub(super) async fn all(
         plan,
         workshop,
         renewal: Renewal::new(session, cluster, project, flags.roll_out),
-        refused_token: Cell::new(false),
         together: Together::new(flags.atomic, project.services.len()),
     };
     // Pods need the secret before they pull; builds do not wait for it. Without an engine all of it
@@ -230,7 +226,9 @@ impl Shop<'_> {
             (Some(way), _) => match self.workshop.make(image, way, &[], &made.line).await {
                 Ok(()) => {
                     made.report.built = image.builds;
-                    self.push(image, &made.line).await
+                    let nodes = &self.plan.nodes;
+                    let pushed = self.workshop.push(image, nodes, &made.line).await;
+                    pushed.map(|pushed| pushed.digest)
                 }
                 Err(error) => Err(error),
             },
@@ -238,14 +236,6 @@ impl Shop<'_> {
             (None, None) => made.digest,
         };
         made
-    }
-
-    async fn push(&self, image: &ImagePlan, line: &Line) -> Result<Digest, CommandError> {
-        let pushed = self.workshop.push(image, &self.plan.nodes, line).await?;
-        if pushed.token_was_refused {
-            self.refused_token.set(true);
-        }
-        Ok(pushed.digest)
     }
 
     /// One service from its image to ready pods.
@@ -323,7 +313,8 @@ impl Shop<'_> {
             Ok(Some(true)) => {}
             _ => return Err(Stop::WithoutSecret),
         }
-        if self.refused_token.get() {
+        // The cluster's may be as dead.
+        if self.workshop.token_was_refused() {
             line.now("renews the pull secret");
             self.renewal.renew().await?;
         }

@@ -1,7 +1,9 @@
 //! Docker as far as a command needs it: found once, asked and logged in only when it has work.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -29,6 +31,7 @@ pub(in crate::commands) struct Workshop<'a> {
     docker: OnceLock<Docker>,
     engine: OnceCell<Engine>,
     builder: OnceCell<Builder>,
+    token_was_refused: Cell<bool>,
 }
 
 impl<'a> Workshop<'a> {
@@ -45,7 +48,13 @@ impl<'a> Workshop<'a> {
             docker: OnceLock::new(),
             engine: OnceCell::new(),
             builder: OnceCell::new(),
+            token_was_refused: Cell::new(false),
         }
+    }
+
+    /// Whether the registry has refused the token that was kept. Whoever else holds it is refused, too.
+    pub(in crate::commands) fn token_was_refused(&self) -> bool {
+        self.token_was_refused.get()
     }
 
     /// The Docker client, logged in.
@@ -155,6 +164,10 @@ impl<'a> Workshop<'a> {
             }
         };
         let ((), image) = tokio::try_join!(begun, making)?;
+        if let Some(registry) = &image.refused_by {
+            self.token_was_refused.set(true);
+            ui.warn(refused_token(registry, "built", &plan.name));
+        }
         ui.step(
             "built",
             format!(
@@ -209,6 +222,9 @@ impl<'a> Workshop<'a> {
                 return Err(credentials::explained(push_error(&error), error.failure()).await);
             }
         };
+        if pushed.token_was_refused {
+            self.token_was_refused.set(true);
+        }
         self.session.ui.step(
             "pushed",
             format!(
@@ -232,11 +248,19 @@ impl<'a> Workshop<'a> {
                 "{registry} did not take a layer of `{name}`; Docker tries again in {} s",
                 pause.as_secs()
             )),
-            PushNews::TokenRefused => ui.warn(format!(
-                "{registry} did not take the token while `{name}` was pushed; a new one is minted"
+            // What passes within a second is none of a reader's business.
+            PushNews::Waits(pause) if pause < Duration::from_secs(1) => {}
+            PushNews::Waits(pause) => ui.warn(format!(
+                "{registry} did not take `{name}`; the push begins again in {} s",
+                pause.as_secs()
             )),
+            PushNews::TokenRefused => ui.warn(refused_token(&registry, "pushed", &name)),
         })
     }
+}
+
+fn refused_token(registry: &str, done: &str, service: &str) -> String {
+    format!("{registry} did not take the token while `{service}` was {done}; a new one is minted")
 }
 
 /// Where this program writes logs.

@@ -1,5 +1,8 @@
 use super::*;
-use crate::docker::fake::fake_docker;
+use std::sync::Arc;
+
+use crate::docker::fake::{fake_docker, write_program};
+use crate::docker::login::Login;
 
 const SUCCEEDS: &str = r#"case "$*" in
 "buildx version") echo 'github.com/docker/buildx v0.29.1 abc';;
@@ -191,5 +194,49 @@ rmdir "$(dirname "$0")/busy""#;
     let builds = requests.iter().map(|request| builder.build(request, None));
     for result in futures::future::join_all(builds).await {
         result.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_for_a_base_image_is_forgotten_and_the_build_begun_once_more() {
+    let host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+    let other = "210987654321.dkr.ecr.eu-central-1.amazonaws.com";
+    for (refuses, fails, builds) in [(host, 1, 2), (host, 9, 2), (other, 9, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        let own = place("kubectl-hybrid");
+        write_program(
+            &own,
+            &format!("echo \"$1 $(cat)\" >> {}", place("asked").display()),
+        );
+        let script = format!(
+            r#"[ "$1 $2" = 'buildx version' ] && exit 0
+echo x >> {count}
+if [ "$(wc -l < {count})" -le {fails} ]; then
+    echo 'ERROR: failed to solve: {refuses}/base:1: unexpected status from HEAD request to https://{refuses}/v2/base/manifests/1: 403 Forbidden' >&2
+    exit 1
+fi
+while [ $# -gt 0 ]; do [ "$1" = --iidfile ] && printf sha256:%064d 7 > "$2"; shift; done"#,
+            count = place("count").display()
+        );
+        let home = folder.path().display().to_string();
+        let (_fake, docker) = fake_docker(&script, &[("HOME", &home), ("PATH", "/usr/bin:/bin")]);
+        let login = Login::prepare(docker.surroundings(), &own, &[host.to_owned()]).unwrap();
+        let docker = docker.with_login(Arc::new(login));
+        let builder = Builder::new(docker, &place("logs"), 1).await.unwrap();
+        let context = tempfile::tempdir().unwrap();
+        let built = builder.build(&request(context.path()), None).await;
+        match built {
+            Ok(built) => assert_eq!((fails, built.refused_by.as_deref()), (1, Some(host))),
+            Err(error) => {
+                assert_eq!((fails, error.refused_by().as_deref()), (9, Some(refuses)));
+                assert!(error.hint().unwrap().contains(refuses));
+            }
+        }
+        let count = std::fs::read_to_string(place("count")).unwrap();
+        assert_eq!(count.lines().count(), builds);
+        let asked = std::fs::read_to_string(place("asked")).unwrap_or_default();
+        let expected = format!("erase {host}\n").repeat(builds - 1);
+        assert_eq!(asked, expected);
     }
 }
