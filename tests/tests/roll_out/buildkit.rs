@@ -4,28 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use hybrid_tests::bucket::aws;
 use hybrid_tests::said::Said;
 use hybrid_tests::sandbox::endpoints::{ACCOUNT, BASE_IMAGE, REGION, registry_host};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::builds::{configure, docker, image, log};
-use super::deployed::{PATIENCE, Project, assert_web_shows, in_the_registry};
-use super::image_of;
+use super::deployed::{Project, assert_web_shows, in_the_registry};
+use super::{image_of, inside, terminate, until};
 
 /// The name that buildx knows the builder by.
 const NAME: &str = "of-ones-own";
-
-/// `hybrid-sandbox exec`: where the registry's name is known.
-fn inside(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hybrid-sandbox"));
-    command.arg("exec").args(words);
-    command
-}
 
 /// A running BuildKit with nothing in its store. It ends with the test.
 struct Buildkit {
@@ -73,11 +63,7 @@ impl Buildkit {
             folder,
             is_mounted: megabytes.is_some(),
         };
-        let end = Instant::now() + PATIENCE;
-        while !Path::new(&socket).exists() {
-            assert!(Instant::now() < end, "{}", buildkit.log());
-            thread::sleep(Duration::from_millis(20));
-        }
+        until(|| Path::new(&socket).exists(), || buildkit.log());
         buildkit
     }
 
@@ -105,11 +91,7 @@ impl Buildkit {
 
 impl Drop for Buildkit {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        drop(self.child.wait());
+        terminate(&mut self.child);
         if self.is_mounted {
             let root = self.folder.path().join("root").display().to_string();
             drop(inside(&["umount", &root]).status());
@@ -118,13 +100,13 @@ impl Drop for Buildkit {
 }
 
 /// A private repository with the base image. It goes with the test.
-struct Base {
+pub(super) struct Base {
     repository: String,
-    image: String,
+    pub(super) image: String,
 }
 
 impl Base {
-    fn pushed() -> Self {
+    pub(super) fn pushed() -> Self {
         let repository = format!("base-{}", std::process::id());
         let host = registry_host(ACCOUNT, REGION);
         let base = Self {
@@ -164,7 +146,7 @@ impl Drop for Base {
 }
 
 /// Has `web` begin with an image and make something that no other build makes.
-fn build_on(project: &Project, image: &str) {
+pub(super) fn build_on(project: &Project, image: &str) {
     let path: PathBuf = project.path("web/Dockerfile");
     let dockerfile = fs::read_to_string(&path).unwrap();
     let from = format!("FROM {BASE_IMAGE}\n");

@@ -8,6 +8,7 @@ mod buildkit;
 mod builds;
 #[path = "../deployed/mod.rs"]
 mod deployed;
+mod engine_of_today;
 mod hooks;
 mod killed;
 mod sign_on;
@@ -19,11 +20,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use deployed::{NAMESPACE, Project, WEB, assert_web_shows, front, image_of, in_the_registry, page};
+use deployed::{
+    NAMESPACE, PATIENCE, Project, WEB, assert_web_shows, front, image_of, in_the_registry, page,
+};
 use hybrid_tests::bucket::aws;
 use hybrid_tests::said::{Said, list, text};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Starts the plugin itself, without kubectl before it, and listens to its steps.
@@ -38,6 +42,36 @@ fn start(project: &Project, arguments: &[&str]) -> (Child, impl Iterator<Item = 
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     (child, lines.map_while(Result::ok))
+}
+
+/// `hybrid-sandbox exec`: where the registry's name is known.
+fn inside(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hybrid-sandbox"));
+    command.arg("exec").args(words);
+    command
+}
+
+/// Asks a program of a test to end, and waits until it has.
+fn terminate(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    drop(child.wait());
+}
+
+/// Waits until something holds; `why_not` is what is known when it does not.
+#[track_caller]
+fn until(mut holds: impl FnMut() -> bool, why_not: impl FnOnce() -> String) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(
+            Instant::now() < end,
+            "not within {PATIENCE:?}: {}",
+            why_not()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// `plan` of `  0.5s plan       web is unchanged`.

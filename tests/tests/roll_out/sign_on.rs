@@ -12,6 +12,7 @@ use hybrid_tests::said::Said;
 use hybrid_tests::sandbox::endpoints::BASE_IMAGE;
 
 use super::deployed::{Project, assert_web_shows, in_the_registry};
+use super::engine_of_today::Engine;
 use super::{image_of, step};
 
 const PROFILE: &str = "[profile team]\nsso_session = corp\nsso_account_id = 123456789012\n\
@@ -74,7 +75,7 @@ fn answer(mut stream: &TcpStream, has_ended: bool) {
 }
 
 /// The plugin of somebody who has logged in by SSO and keeps no tokens, so that each process asks.
-fn plugin(project: &Project, portal: &Portal, arguments: &[&str]) -> Command {
+fn plugin(project: &Project, engine: &Engine, portal: &Portal, arguments: &[&str]) -> Command {
     let login = project.path("home").join(LOGIN_FILE);
     fs::create_dir_all(login.parent().unwrap()).unwrap();
     fs::write(login, LOGIN).unwrap();
@@ -90,6 +91,7 @@ fn plugin(project: &Project, portal: &Portal, arguments: &[&str]) -> Command {
         .env("AWS_PROFILE", "team")
         .env("AWS_ENDPOINT_URL_SSO", &portal.url)
         .env("HYBRID_STORE", "none")
+        .envs(engine.is_chosen_by())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
@@ -98,13 +100,17 @@ fn plugin(project: &Project, portal: &Portal, arguments: &[&str]) -> Command {
 #[test]
 #[ignore = "needs the sandbox"]
 fn a_login_that_ends_half_way_is_named_with_its_command_and_the_next_deploy_goes_on() {
+    ends_half_way(&Engine::OfTheSandbox);
+}
+
+/// A login ends between build and push, and before a build that pulls. A new one heals it.
+pub(super) fn ends_half_way(engine: &Engine) {
     let project = Project::deployed();
     let page = project.change_web();
     let before = (image_of("web"), in_the_registry("web"));
     let portal = Portal::open();
-    let mut child = plugin(&project, &portal, &["deploy", "web"])
-        .spawn()
-        .unwrap();
+    let plugin = |arguments: &[&str]| plugin(&project, engine, &portal, arguments);
+    let mut child = plugin(&["deploy", "web"]).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut stderr = String::new();
     for line in lines.map_while(Result::ok) {
@@ -130,13 +136,13 @@ fn a_login_that_ends_half_way_is_named_with_its_command_and_the_next_deploy_goes
     let on_a_private_base = dockerfile.replace(BASE_IMAGE, &private);
     assert_ne!(on_a_private_base, dockerfile);
     fs::write(project.path("web/Dockerfile"), on_a_private_base).unwrap();
-    let said = Said::of(&mut plugin(&project, &portal, &["build", "web"]));
+    let said = Said::of(&mut plugin(&["build", "web"]));
     let sentence = said.fails(5);
     assert!(sentence.contains(EXPIRED), "{sentence}");
     assert!(said.stderr.contains(COMMAND), "{}", said.stderr);
     fs::write(project.path("web/Dockerfile"), dockerfile).unwrap();
 
     portal.end(false);
-    Said::of(&mut plugin(&project, &portal, &["deploy", "web"])).succeeds();
+    Said::of(&mut plugin(&["deploy", "web"])).succeeds();
     assert_web_shows(&page);
 }

@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Unsupported,
     /// A fault that was asked for, or the parts behind the front are not there.
     Failing { status: u16, reason: String },
+    /// What stands before a registry answers in its place, and knows nothing of a registry's errors.
+    Outage(u16),
 }
 
 impl Refusal {
@@ -61,6 +63,8 @@ impl Refusal {
         Some(match failure {
             Failure::Hangup => return None,
             Failure::Status(401) => Self::NotAuthorized,
+            Failure::Status(429) => failing(429, "Rate exceeded"),
+            Failure::Status(status) if *status >= 500 => Self::Outage(*status),
             Failure::Status(status) => failing(*status, "The request failed."),
             Failure::Named(name) => match name.as_str() {
                 "AccessDeniedException" | "AccessDenied" => Self::Denied {
@@ -127,14 +131,15 @@ impl Refusal {
                 };
                 (*status, code, reason.clone())
             }
+            Self::Outage(status) => (*status, "", "no registry here".to_owned()),
         }
     }
 
     /// The whole answer. A HEAD request gets no body.
     pub(super) fn answer(&self, host: &str, with_body: bool) -> Answer {
         let (status, code, message) = self.parts();
-        // ECR's 401 is plain text; everything else is the registry's JSON.
-        let plain = *self == Self::NotAuthorized;
+        // ECR's 401 is plain text; everything else of its own is the registry's JSON.
+        let plain = matches!(self, Self::NotAuthorized | Self::Outage(_));
         let (kind, body) = if plain {
             ("text/plain; charset=utf-8", format!("{message}\n"))
         } else {
@@ -154,7 +159,9 @@ impl Refusal {
         headers.insert(name, value);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         let challenge = format!("Basic realm=\"https://{host}/\",service=\"ecr.amazonaws.com\"");
-        if plain && let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        if *self == Self::NotAuthorized
+            && let Ok(challenge) = HeaderValue::from_str(&challenge)
+        {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         answer
@@ -234,9 +241,11 @@ mod tests {
             |name: &str| of(Failure::Named(name.to_owned())).map(|refusal| refusal.parts().0);
         assert_eq!(named("ThrottlingException"), Some(429));
         assert_eq!(named("AccessDeniedException"), Some(403));
+        assert_eq!(of(Failure::Status(503)), Some(Refusal::Outage(503)));
+        let message = |refusal: Option<Refusal>| refusal.map(|it| it.parts().2);
         assert_eq!(
-            of(Failure::Status(503)).map(|refusal| refusal.parts().1),
-            Some("UNAVAILABLE")
+            message(of(Failure::Status(429))),
+            message(of(Failure::Named("ThrottlingException".to_owned())))
         );
     }
 }

@@ -41,7 +41,10 @@ mod tests {
             let phases = Phases::default();
             let mut pauses: Vec<Duration> = (0..starts).map(|_| phases.pause()).collect();
             pauses.sort_unstable();
-            let widest = pauses.windows(2).map(|pair| pair[1].abs_diff(pair[0])).max();
+            let widest = pauses
+                .windows(2)
+                .map(|pair| pair[1].abs_diff(pair[0]))
+                .max();
             assert!(widest.unwrap() * starts <= LOOKS_EVERY * 2, "{pauses:?}");
             assert!(*pauses.last().unwrap() < LOOKS_EVERY);
         }

@@ -59,6 +59,8 @@ pub enum Item {
     Checkov,
     /// buildkitd, a builder outside of the engine.
     Buildkit,
+    /// `dockerd` 29 or newer, which keeps images in containerd.
+    DockerdOfToday,
     /// krew, the plugin manager of kubectl.
     Krew,
     /// `docker-credential-ecr-login` 0.12.0, the peer for side-by-side figures.
@@ -108,6 +110,7 @@ impl Item {
             Self::KubernetesProvider => "kubernetes provider",
             Self::Checkov => "checkov",
             Self::Buildkit => "buildkitd",
+            Self::DockerdOfToday => "dockerd of today",
             Self::Krew => "krew",
             Self::EcrLogin => "docker-credential-ecr-login",
             Self::PauseImage => "pause image",

@@ -136,6 +136,10 @@ pub(super) fn of(item: Item) -> Origin {
             program: Some(program("buildkitd", VERSION, Takes::AtLeast("0.12"))),
             make: Make::Go(&recipes::BUILDKIT, "buildkitd"),
         },
+        Item::DockerdOfToday => Origin {
+            program: Some(program("dockerd", VERSION, Takes::AtLeast("29"))),
+            make: Make::Go(&recipes::MOBY, "dockerd"),
+        },
         Item::Krew => Origin {
             program: None,
             make: Make::Go(&recipes::KREW, "krew"),

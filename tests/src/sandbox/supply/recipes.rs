@@ -95,6 +95,18 @@ pub(super) static BUILDKIT: Recipe = Recipe {
     programs: &[("github.com/moby/buildkit/cmd/buildkitd", "buildkitd")],
 };
 
+/// The Docker engine of today, whose release 29 Go knows as betas of its module's second version. It
+/// keeps images in containerd, and speaks of refusals in other words than Debian's.
+pub(super) static MOBY: Recipe = Recipe {
+    name: "moby",
+    module: "github.com/moby/moby/v2",
+    version: "2.0.0-beta.18",
+    replaces: &[],
+    pinned: None,
+    stamps: &[("github.com/moby/moby/v2/dockerversion.Version", "29.0.0")],
+    programs: &[("github.com/moby/moby/v2/cmd/dockerd", "dockerd")],
+};
+
 /// krew, for the test that installs the plugin.
 pub(super) static KREW: Recipe = Recipe {
     name: "krew",

@@ -51,14 +51,46 @@ const TOFU: [&str; 2] = [
     "tofu::the_state_and_opentofu_say_the_same",
     "tofu::an_encrypted_state_is_left_to_opentofu",
 ];
-/// The tests of the delivery that need BuildKit.
-const BUILDKIT: [&str; 2] = [
-    "buildkit::a_builder_of_ones_own_has_a_private_base_and_a_cache_in_a_folder",
-    "buildkit::a_builder_whose_disk_is_full_is_named_and_the_next_deploy_goes_on",
+/// What some tests of the bridge and the delivery need, and the rest of the sandbox does not. Where it
+/// cannot be had they are passed over.
+const EXTRAS: [Extra; 3] = [
+    Extra {
+        item: Item::Faketime,
+        suite: "regcred_real",
+        variable: "HYBRID_TEST_FAKETIME",
+        tests: &[
+            "watch::a_watch_whose_computer_was_suspended_renews_what_is_due_by_the_clock_on_the_wall",
+        ],
+    },
+    Extra {
+        item: Item::Buildkit,
+        suite: "roll_out",
+        variable: "HYBRID_TEST_BUILDKITD",
+        tests: &[
+            "buildkit::a_builder_of_ones_own_has_a_private_base_and_a_cache_in_a_folder",
+            "buildkit::a_builder_whose_disk_is_full_is_named_and_the_next_deploy_goes_on",
+        ],
+    },
+    Extra {
+        item: Item::DockerdOfToday,
+        suite: "roll_out",
+        variable: "HYBRID_TEST_DOCKERD",
+        tests: &[
+            "engine_of_today::a_deploy_is_as_with_any_engine_and_the_next_one_has_nothing_to_do",
+            "engine_of_today::a_registry_that_stumbles_is_outlasted_and_one_that_is_down_is_named",
+            "engine_of_today::a_token_that_the_registry_refuses_is_renewed",
+            "engine_of_today::a_login_that_ends_half_way_is_named_with_its_command",
+        ],
+    },
 ];
-/// The test of the bridge that needs another time.
-const FAKETIME: &str =
-    "watch::a_watch_whose_computer_was_suspended_renews_what_is_due_by_the_clock_on_the_wall";
+
+struct Extra {
+    item: Item,
+    suite: &'static str,
+    /// Tells the tests where it is.
+    variable: &'static str,
+    tests: &'static [&'static str],
+}
 /// Variables that point at the sandbox: the tests that need none must do without.
 const OF_THE_SANDBOX: [&str; 7] = [
     "AWS_",
@@ -229,27 +261,17 @@ impl Run<'_> {
             if suite == "clients" && !self.has_podman() {
                 of_the_tests.extend(["--skip", "podman"]);
             }
-            if suite == "roll_out" {
-                match supply::ensure(Item::Buildkit, self.layout.cache(), self.report) {
+            for extra in EXTRAS.iter().filter(|extra| extra.suite == suite) {
+                match supply::ensure(extra.item, self.layout.cache(), self.report) {
                     Ok(part) => {
-                        command.env("HYBRID_TEST_BUILDKITD", part.path);
+                        command.env(extra.variable, part.path);
                     }
                     Err(error) => {
-                        of_the_tests.extend(["--skip", "buildkit::"]);
-                        for test in BUILDKIT {
-                            self.skip(name, test, &format!("BuildKit cannot be had: {error}"));
+                        for test in extra.tests {
+                            of_the_tests.extend(["--skip", test]);
+                            let why = format!("{} cannot be had: {error}", extra.item);
+                            self.skip(name, test, &why);
                         }
-                    }
-                }
-            }
-            if suite == "regcred_real" {
-                match supply::ensure(Item::Faketime, self.layout.cache(), self.report) {
-                    Ok(part) => {
-                        command.env("HYBRID_TEST_FAKETIME", part.path);
-                    }
-                    Err(error) => {
-                        of_the_tests.extend(["--skip", FAKETIME]);
-                        self.skip(name, FAKETIME, &format!("faketime cannot be had: {error}"));
                     }
                 }
             }
