@@ -4,10 +4,10 @@
 
 mod definition;
 mod launchd;
-mod manager;
 mod scheduled_task;
+mod service_manager;
 mod systemd;
 
 pub use definition::{Definition, carried, is_key};
-pub use manager::{AgentError, Machine, Manager, Ran, State, ThisMachine};
 pub use scheduled_task::account;
+pub use service_manager::{AgentError, Machine, Ran, ServiceManager, State, ThisMachine};

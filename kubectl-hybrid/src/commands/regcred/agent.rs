@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum as _;
 use serde_json::json;
 
-use crate::agent::{AgentError, Definition, Manager, State, ThisMachine, account, carried, is_key};
+use crate::agent::{
+    AgentError, Definition, ServiceManager, State, ThisMachine, account, carried, is_key,
+};
 use crate::cli::{Agent, Keeping};
 use crate::cluster::Cluster;
 use crate::commands::session::{Session, guard};
@@ -14,7 +16,7 @@ use crate::exit::Exit;
 
 /// `kubectl hybrid regcred agent …`.
 pub(crate) async fn run(session: &Session<'_>, command: &Agent) -> Result<Exit, CommandError> {
-    let manager = Manager::of_this_system();
+    let manager = ServiceManager::of_this_system();
     let name = name(session);
     match command {
         Agent::Install(flags) => Box::pin(install(session, manager, name, flags)).await,
@@ -34,7 +36,7 @@ pub(crate) async fn run(session: &Session<'_>, command: &Agent) -> Result<Exit, 
 
 async fn install(
     session: &Session<'_>,
-    manager: Manager,
+    manager: ServiceManager,
     name: String,
     flags: &Keeping,
 ) -> Result<Exit, CommandError> {
@@ -74,7 +76,7 @@ async fn install(
     if let Some(folder) = definition
         .log
         .parent()
-        .filter(|_| manager == Manager::Launchd)
+        .filter(|_| manager == ServiceManager::Launchd)
     {
         std::fs::create_dir_all(folder)
             .map_err(|error| CommandError::from_error(Exit::Unexpected, &error))?;
@@ -95,7 +97,11 @@ async fn install(
     Ok(Exit::Ok)
 }
 
-fn status(session: &Session<'_>, manager: Manager, name: &str) -> Result<Exit, CommandError> {
+fn status(
+    session: &Session<'_>,
+    manager: ServiceManager,
+    name: &str,
+) -> Result<Exit, CommandError> {
     let state = manager
         .state(name, &mut ThisMachine)
         .map_err(|error| agent_error(&error))?;

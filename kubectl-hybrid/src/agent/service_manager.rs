@@ -10,7 +10,7 @@ use super::{launchd, scheduled_task, systemd};
 
 /// What keeps programs running on this kind of system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manager {
+pub enum ServiceManager {
     /// The user's systemd.
     Systemd,
     /// launchd of macOS.
@@ -28,7 +28,7 @@ pub trait Machine {
     fn run(&mut self, program: &str, arguments: &[&str]) -> io::Result<Ran>;
 
     /// The folder that definitions are kept in.
-    fn folder(&self, manager: Manager) -> Option<PathBuf>;
+    fn folder(&self, manager: ServiceManager) -> Option<PathBuf>;
 
     /// The number of the user, on Unix.
     fn user(&self) -> u32;
@@ -105,7 +105,7 @@ impl AgentError {
     }
 }
 
-impl Manager {
+impl ServiceManager {
     /// That of this system.
     pub fn of_this_system() -> Self {
         if cfg!(windows) {
@@ -330,12 +330,12 @@ impl Machine for ThisMachine {
         })
     }
 
-    fn folder(&self, manager: Manager) -> Option<PathBuf> {
+    fn folder(&self, manager: ServiceManager) -> Option<PathBuf> {
         let dirs = directories::BaseDirs::new()?;
         Some(match manager {
-            Manager::Systemd => dirs.config_dir().join("systemd").join("user"),
-            Manager::Launchd => dirs.home_dir().join("Library").join("LaunchAgents"),
-            Manager::ScheduledTask => dirs.data_local_dir().join("kubectl-hybrid"),
+            ServiceManager::Systemd => dirs.config_dir().join("systemd").join("user"),
+            ServiceManager::Launchd => dirs.home_dir().join("Library").join("LaunchAgents"),
+            ServiceManager::ScheduledTask => dirs.data_local_dir().join("kubectl-hybrid"),
         })
     }
 
@@ -394,7 +394,7 @@ mod tests {
             Ok(ran)
         }
 
-        fn folder(&self, _: Manager) -> Option<PathBuf> {
+        fn folder(&self, _: ServiceManager) -> Option<PathBuf> {
             Some(self.folder.path().join("agents"))
         }
 
@@ -407,7 +407,7 @@ mod tests {
     fn each_system_is_told_in_its_own_words() {
         let table = [
             (
-                Manager::Systemd,
+                ServiceManager::Systemd,
                 "systemctl --user daemon-reload\n\
                  systemctl --user enable NAME.service\n\
                  systemctl --user restart NAME.service\n\
@@ -415,13 +415,13 @@ mod tests {
                  systemctl --user daemon-reload",
             ),
             (
-                Manager::Launchd,
+                ServiceManager::Launchd,
                 "launchctl bootout gui/501/NAME\n\
                  launchctl bootstrap gui/501 FOLDER/agents/NAME.plist\n\
                  launchctl bootout gui/501/NAME",
             ),
             (
-                Manager::ScheduledTask,
+                ServiceManager::ScheduledTask,
                 "schtasks /Create /TN NAME /XML FOLDER/agents/NAME.xml /F\n\
                  schtasks /End /TN NAME\n\
                  schtasks /Run /TN NAME\n\
@@ -446,14 +446,14 @@ mod tests {
         let name = &sample().name;
         let table = [
             (
-                Manager::Systemd,
+                ServiceManager::Systemd,
                 "is-active",
                 true,
                 "active\n",
                 State::Running,
             ),
             (
-                Manager::Systemd,
+                ServiceManager::Systemd,
                 "is-active",
                 false,
                 "failed\n",
@@ -462,14 +462,14 @@ mod tests {
                 },
             ),
             (
-                Manager::Launchd,
+                ServiceManager::Launchd,
                 "print",
                 true,
                 "x\n\tstate = running\n",
                 State::Running,
             ),
             (
-                Manager::Launchd,
+                ServiceManager::Launchd,
                 "print",
                 true,
                 "x\n\tstate = waiting\n",
@@ -478,7 +478,7 @@ mod tests {
                 },
             ),
             (
-                Manager::ScheduledTask,
+                ServiceManager::ScheduledTask,
                 "Get-ScheduledTask -TaskName",
                 true,
                 "Ready\r\n",
@@ -487,7 +487,7 @@ mod tests {
                 },
             ),
             (
-                Manager::ScheduledTask,
+                ServiceManager::ScheduledTask,
                 "Get-ScheduledTask -TaskName",
                 true,
                 "Running\r\n",
@@ -508,14 +508,14 @@ mod tests {
     #[test]
     fn a_refusal_is_told_with_the_command() {
         let mut machine = Noted::new().answering("enable", false, "no bus\n");
-        let error = Manager::Systemd
+        let error = ServiceManager::Systemd
             .install(&sample(), &mut machine)
             .unwrap_err();
         assert_eq!(
             error.to_string(),
             "`systemctl --user enable kubectl-hybrid-shop-dev.service` failed: no bus"
         );
-        let state = Manager::Systemd
+        let state = ServiceManager::Systemd
             .state(&sample().name, &mut machine)
             .unwrap();
         assert_eq!(state, State::NotInstalled);
@@ -525,11 +525,13 @@ mod tests {
     #[test]
     fn the_definition_is_its_owners_alone() {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = Manager::Systemd.install(&sample(), &mut Noted::new());
+        let path = ServiceManager::Systemd.install(&sample(), &mut Noted::new());
         // The folder went with the machine; what counts was written before.
         assert!(path.is_ok());
         let mut machine = Noted::new();
-        let path = Manager::Systemd.install(&sample(), &mut machine).unwrap();
+        let path = ServiceManager::Systemd
+            .install(&sample(), &mut machine)
+            .unwrap();
         let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);
     }
