@@ -518,12 +518,12 @@ mod tests {
             ),
             (
                 explain(F::NotFound, same, GOOD),
-                "the tag or digest does not exist in the registry",
+                "the repository, tag or digest does not exist in the registry",
             ),
             // A missing image stays one, whatever the secret says.
             (
                 explain(F::NotFound, same, "{}"),
-                "the tag or digest does not exist in the registry",
+                "the repository, tag or digest does not exist in the registry",
             ),
             // An old kubelet's bare back-off is explained by the secret alone.
             (explain(F::Unknown, same, "{}"), "the pull secret is empty"),

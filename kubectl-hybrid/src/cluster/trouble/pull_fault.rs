@@ -118,7 +118,7 @@ impl PullFault {
             }
             Self::BadSecret => "a pull secret of the pod cannot be read",
             Self::NoRepository => "the repository does not exist",
-            Self::NotFound => "the tag or digest does not exist in the registry",
+            Self::NotFound => "the repository, tag or digest does not exist in the registry",
             Self::Platform => "the image is not made for the node's platform",
             Self::InvalidName => "the reference is no image name",
             Self::NeverPolicy => "the pull policy is `Never` and the node has no such image",
@@ -185,6 +185,10 @@ const WORDS: &[(&[&str], PullFault)] = &[
         &["failed to resolve reference", ": not found"],
         PullFault::NotFound,
     ),
+    (
+        &["failed to resolve image", ": not found"],
+        PullFault::NotFound,
+    ),
     (&["manifest for", "not found"], PullFault::NotFound),
     (&["404 not found"], PullFault::NotFound),
     (&["unable to retrieve auth token"], PullFault::Rejected),
@@ -199,6 +203,7 @@ const WORDS: &[(&[&str], PullFault)] = &[
     (&["insufficient_scope"], PullFault::NoCredentials),
     (&["authorization failed"], PullFault::NoCredentials),
     (&["pull access denied"], PullFault::NoCredentials),
+    (&["failed to do request"], PullFault::Unreachable),
     (&["illegal base64 data"], PullFault::BadSecret),
     (
         &["must be formatted as base64(username:password)"],
@@ -253,6 +258,18 @@ mod tests {
             (
                 r#"rpc error: code = NotFound desc = failed to pull and unpack image "R": failed to resolve reference "R": R: not found"#,
                 F::NotFound,
+            ),
+            (
+                r#"rpc error: code = NotFound desc = failed to pull and unpack image "R": failed to resolve image: R: not found"#,
+                F::NotFound,
+            ),
+            (
+                r#"failed to pull and unpack image "R": failed to resolve image: unexpected status from HEAD request to https://h/v2/a/manifests/t: 403 Forbidden"#,
+                F::Forbidden,
+            ),
+            (
+                r#"failed to pull and unpack image "R": failed to resolve image: failed to do request: Head "https://h/v2/a/manifests/t": EOF"#,
+                F::Unreachable,
             ),
             (
                 r#"failed to pull and unpack image "R": no match for platform in manifest: not found"#,
