@@ -111,6 +111,8 @@ fn a_deploy_that_is_ended_from_outside_leaves_nothing_behind() {
 #[ignore = "needs the sandbox"]
 fn the_clusters_token_pulls_and_cannot_push() {
     let project = Project::deployed();
+    // A login that others wrote would stay for half of its life.
+    project.hybrid(&["regcred", "sync", "--force"]).succeeds();
     let login = login_of_the_cluster();
     let check = front().check_token(&password(&login)).unwrap();
     let principal = check.principal.unwrap_or_default();

@@ -98,6 +98,12 @@ impl Deploys {
             .args(["--namespace", NAMESPACE, "annotate", "secret", PULL_SECRET])
             .arg("kubectl.kubernetes.io/last-applied-configuration-");
         finish(WHAT, &mut command)?;
+        // Its login would stay for half of its life.
+        let mut command = self.programs.command("kubectl");
+        command
+            .args(["hybrid", "regcred", "sync", "--force", "-W", WORKSPACE])
+            .current_dir(&self.ours);
+        finish(WHAT, &mut command)?;
         self.deploy().map(drop)
     }
 

@@ -32,32 +32,36 @@ pub(super) fn containerd(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
     }
     let cni = conflist(bench)?;
     let settings = format!(
-        r#"version = 2
+        r#"version = 3
 root = {root}
 state = {state}
+# The machine's own settings would otherwise be read.
+imports = []
 
 [grpc]
 address = {socket}
 
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = {pause}
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = {pause}
+
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = {hosts}
+
+[plugins."io.containerd.cri.v1.runtime"]
 # Without CAP_SYS_RESOURCE a score below the own one is refused, and with it every pod.
 restrict_oom_score_adj = true
 
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = {cni_bin}
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = [{cni_bin}]
 conf_dir = {cni}
 
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = {hosts}
-
-[plugins."io.containerd.grpc.v1.cri".containerd]
+[plugins."io.containerd.cri.v1.runtime".containerd]
 default_runtime_name = "runc"
 
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 SystemdCgroup = false
 BinaryName = {runc}
 "#,

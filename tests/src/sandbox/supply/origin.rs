@@ -60,7 +60,12 @@ const CNI_FOLDERS: &[&str] = &["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni
 
 pub(super) fn of(item: Item) -> Origin {
     match item {
-        Item::Containerd => package("containerd", VERSION, &["containerd"]),
+        Item::Containerd => built(
+            "containerd",
+            VERSION,
+            Takes::AtLeast("2.1"),
+            &recipes::CONTAINERD,
+        ),
         Item::Runc => package("runc", VERSION, &["runc"]),
         Item::CniPlugins => Origin {
             program: Some(Program {
@@ -89,22 +94,22 @@ pub(super) fn of(item: Item) -> Origin {
         Item::KubeScheduler => kubernetes("kube-scheduler"),
         Item::Kubelet => kubernetes("kubelet"),
         Item::KubeProxy => kubernetes("kube-proxy"),
-        Item::Kubectl => Origin {
-            program: Some(program(
-                "kubectl",
-                &["version", "--client"],
-                Takes::AtLeast("1.26"),
-            )),
-            make: Make::Go(&recipes::KUBECTL, "kubectl"),
-        },
+        Item::Kubectl => built(
+            "kubectl",
+            &["version", "--client"],
+            Takes::AtLeast("1.26"),
+            &recipes::KUBECTL,
+        ),
         Item::Terraform => Origin {
             program: Some(program("terraform", &["version"], Takes::AtLeast("1.11"))),
             make: Make::ByHand("Install Terraform 1.11 or newer and put `terraform` on PATH."),
         },
-        Item::OpenTofu => Origin {
-            program: Some(program("tofu", &["version"], Takes::AtLeast("1.11"))),
-            make: Make::Go(&recipes::OPENTOFU, "tofu"),
-        },
+        Item::OpenTofu => built(
+            "tofu",
+            &["version"],
+            Takes::AtLeast("1.11"),
+            &recipes::OPENTOFU,
+        ),
         Item::AwsCli => Origin {
             program: Some(program("aws", VERSION, Takes::Any)),
             make: Make::Python(&python::AWS_CLI),
@@ -119,43 +124,21 @@ pub(super) fn of(item: Item) -> Origin {
         Item::Socat => package("socat", &["-V"], &["socat"]),
         Item::Iproute2 => package("ip", &["-V"], &["iproute2"]),
         Item::Keyctl => package("keyctl", VERSION, &["keyutils"]),
-        Item::AwsProvider => Origin {
-            program: None,
-            make: Make::Provider(&mirror::AWS),
-        },
-        Item::KubernetesProvider => Origin {
-            program: None,
-            make: Make::Provider(&mirror::KUBERNETES),
-        },
+        Item::AwsProvider => only_made(Make::Provider(&mirror::AWS)),
+        Item::KubernetesProvider => only_made(Make::Provider(&mirror::KUBERNETES)),
         // Each version has other rules.
-        Item::Checkov => Origin {
-            program: None,
-            make: Make::Python(&python::CHECKOV),
-        },
-        Item::Buildkit => Origin {
-            program: Some(program("buildkitd", VERSION, Takes::AtLeast("0.12"))),
-            make: Make::Go(&recipes::BUILDKIT, "buildkitd"),
-        },
-        Item::DockerdOfToday => Origin {
-            program: Some(program("dockerd", VERSION, Takes::AtLeast("29"))),
-            make: Make::Go(&recipes::MOBY, "dockerd"),
-        },
-        Item::Krew => Origin {
-            program: None,
-            make: Make::Go(&recipes::KREW, "krew"),
-        },
-        Item::EcrLogin => Origin {
-            program: None,
-            make: Make::Go(&recipes::ECR_LOGIN, "docker-credential-ecr-login"),
-        },
-        Item::PauseImage => Origin {
-            program: None,
-            make: Make::Pause,
-        },
-        Item::BusyboxRoot => Origin {
-            program: None,
-            make: Make::Busybox,
-        },
+        Item::Checkov => only_made(Make::Python(&python::CHECKOV)),
+        Item::Buildkit => built(
+            "buildkitd",
+            VERSION,
+            Takes::AtLeast("0.12"),
+            &recipes::BUILDKIT,
+        ),
+        Item::DockerdOfToday => built("dockerd", VERSION, Takes::AtLeast("29"), &recipes::MOBY),
+        Item::Krew => only_made(Make::Go(&recipes::KREW, "krew")),
+        Item::EcrLogin => only_made(Make::Go(&recipes::ECR_LOGIN, "docker-credential-ecr-login")),
+        Item::PauseImage => only_made(Make::Pause),
+        Item::BusyboxRoot => only_made(Make::Busybox),
         Item::GnomeKeyring => package("gnome-keyring-daemon", VERSION, &["gnome-keyring"]),
         Item::Dbus => package("dbus-run-session", VERSION, &["dbus-daemon", "dbus"]),
         Item::Podman => package("podman", VERSION, &["podman"]),
@@ -183,11 +166,30 @@ const fn package(
     }
 }
 
-fn kubernetes(file: &'static str) -> Origin {
+/// What the machine is not searched for.
+const fn only_made(make: Make) -> Origin {
     Origin {
-        program: Some(program(file, VERSION, Takes::Series("1.34"))),
-        make: Make::Go(&recipes::KUBERNETES, file),
+        program: None,
+        make,
     }
+}
+
+/// A program that is built from its Go module where the machine has none that will do.
+const fn built(
+    file: &'static str,
+    ask: &'static [&'static str],
+    takes: Takes,
+    recipe: &'static Recipe,
+) -> Origin {
+    Origin {
+        program: Some(program(file, ask, takes)),
+        make: Make::Go(recipe, file),
+    }
+}
+
+fn kubernetes(file: &'static str) -> Origin {
+    let takes = Takes::Series("1.34");
+    built(file, VERSION, takes, &recipes::KUBERNETES)
 }
 
 impl Takes {

@@ -84,6 +84,31 @@ pub(super) static BUILDX: Recipe = Recipe {
     programs: &[("github.com/docker/buildx/cmd/buildx", "docker-buildx")],
 };
 
+/// containerd as clusters have it today. Debian's is of a series that nobody's cluster has any more, and
+/// tells a pull that failed in other words.
+pub(super) static CONTAINERD: Recipe = Recipe {
+    name: "containerd",
+    module: "github.com/containerd/containerd/v2",
+    version: "2.2.1",
+    replaces: &[],
+    pinned: None,
+    stamps: &[(
+        "github.com/containerd/containerd/v2/version.Version",
+        "2.2.1",
+    )],
+    programs: &[
+        (
+            "github.com/containerd/containerd/v2/cmd/containerd",
+            "containerd",
+        ),
+        (
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            "containerd-shim-runc-v2",
+        ),
+        ("github.com/containerd/containerd/v2/cmd/ctr", "ctr"),
+    ],
+};
+
 /// BuildKit's daemon, for the tests with a builder of the user's own.
 pub(super) static BUILDKIT: Recipe = Recipe {
     name: "buildkit",
