@@ -12,7 +12,7 @@ use crate::registry::{Digest, ImageReference};
 
 /// How many times a push is tried when the registry fails or cannot be reached, and the engine did
 /// not try again by itself: it does so with layers, for most of a minute. The manifest at the end it
-/// sends once, and with the containerd image store everything.
+/// sends once, and with the containerd image store it waits for nothing.
 const ATTEMPTS: u32 = 5;
 /// The same when nobody knows what the words mean, which may be final. An engine that keeps images in
 /// containerd shows a registry's message, and neither its code nor the status.

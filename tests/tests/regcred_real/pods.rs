@@ -7,7 +7,7 @@ use hybrid_tests::said::Said;
 use hybrid_tests::source_tree;
 use serde_json::{Value, json};
 
-use super::{HOST, Namespaces, apply, changes, kubectl, sync, until};
+use super::{HOST, Namespaces, apply, changes, front, kubectl, secret, sync, until};
 
 /// The pods of a namespace by what they are for: uid, phase, and why the container waits.
 fn pods_by_use(namespace: &str) -> BTreeMap<String, (String, String, String)> {
@@ -111,4 +111,63 @@ fn only_pods_that_are_made_anew_are_recreated_and_the_others_are_left_to_the_kub
         assert_eq!(is_new, expected, "{purpose}");
     }
     assert!(waits(&after["unlinked"].2), "{:?}", after["unlinked"]);
+}
+
+/// Starts a pod of its own with the image of `web`.
+fn start(namespace: &str, name: &str, pull_policy: &str) {
+    apply(&[
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": namespace,
+            "labels": { "use": name } },
+        "spec": { "imagePullSecrets": [{ "name": "regcred" }], "terminationGracePeriodSeconds": 0,
+            "containers": [{ "name": "it", "image": format!("{HOST}/knowledge-repo-dev/web:dev"),
+                "imagePullPolicy": pull_policy, "command": ["sleep", "3600"] }] } }),
+    ]);
+}
+
+/// Whether a pod runs; it may be refused.
+fn runs(namespace: &str, name: &str) -> bool {
+    until("a pod that runs or is refused", || {
+        let (_, phase, reason) = pods_by_use(namespace).remove(name)?;
+        match (phase.as_str(), reason.as_str()) {
+            ("Running", _) => Some(true),
+            (_, "" | "ContainerCreating") => None,
+            _ => Some(false),
+        }
+    })
+}
+
+/// From Kubernetes 1.35 on the kubelet gives an image that is there to a pod whose secret has pulled
+/// it before, and knows that secret by its UID or its login.
+#[test]
+#[ignore = "needs the sandbox"]
+fn a_login_that_is_renewed_in_place_asks_for_no_image_that_the_node_has() {
+    let mut deploy = Command::new("kubectl");
+    deploy
+        .args(["hybrid", "deploy", "web"])
+        .current_dir(source_tree().join("examples/knowledge-repo"));
+    Said::of(&mut deploy).ends(0);
+    let made = Namespaces::made(&["in-place"]);
+    let namespace = made.name(0);
+    assert_eq!(changes(&sync(&[namespace])), [(namespace, "created")]);
+    start(namespace, "pulls", "Always");
+    assert!(runs(namespace, "pulls"));
+
+    let before = secret(namespace).unwrap();
+    let report = sync(&[namespace, "--force"]);
+    assert_eq!(changes(&report), [(namespace, "updated")]);
+    let after = secret(namespace).unwrap();
+    assert_ne!(before["data"], after["data"]);
+    let registry_is_down = front().faulty().failing("registry:pull=503").unwrap();
+    start(namespace, "renewed", "IfNotPresent");
+    assert!(runs(namespace, "renewed"));
+
+    // What most scripts do: another secret, and another login.
+    kubectl(&["-n", namespace, "delete", "secret", "regcred"]);
+    let words = ["create", "secret", "docker-registry", "regcred"];
+    let server = format!("--docker-server={HOST}");
+    let login = ["--docker-username=AWS", "--docker-password=another"];
+    kubectl(&[&["-n", namespace], &words[..], &[&server], &login].concat());
+    start(namespace, "anew", "IfNotPresent");
+    assert!(!runs(namespace, "anew"));
+    drop(registry_is_down);
 }

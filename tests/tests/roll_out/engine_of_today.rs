@@ -1,5 +1,5 @@
-//! The Docker engine as people install it today: it keeps images in containerd, tries no push again by
-//! itself, and has other words for what a registry refuses.
+//! The Docker engine as people install it today: it keeps images in containerd, does not wait for a
+//! registry that fails, and has other words for what one refuses.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -212,11 +212,6 @@ fn a_registry_that_stumbles_is_outlasted_and_one_that_is_down_is_named() {
     assert_web_shows(&page);
 }
 
-/// Every token ends before its time, after an engine has been used with one of them.
-fn expire_tokens() {
-    assert!(front().expire_tokens().unwrap() > 0);
-}
-
 #[track_caller]
 fn assert_renewed(said: &Said, done: &str) {
     let sentence = format!("did not take the token while `web` was {done}; a new one is minted");
@@ -232,7 +227,7 @@ fn a_token_that_the_registry_refuses_is_renewed() {
     project.change_web();
     engine.hybrid(&project, &["deploy", "web"]).succeeds();
     let page = project.change_web();
-    expire_tokens();
+    assert!(front().expire_tokens().unwrap() > 0);
     let said = engine.hybrid(&project, &["deploy", "web"]).succeeds();
     assert_renewed(&said, "pushed");
     assert_web_shows(&page);
@@ -250,7 +245,7 @@ fn a_private_base(engine: &Engine) {
     let base = Base::pushed();
     build_on(&project, &base.image);
     let page = project.change_web();
-    expire_tokens();
+    assert!(front().expire_tokens().unwrap() > 0);
     let said = engine.hybrid(&project, &["deploy", "web"]).succeeds();
     assert_renewed(&said, "built");
     assert_web_shows(&page);

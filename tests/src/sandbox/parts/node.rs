@@ -50,6 +50,9 @@ pub(super) fn kubelet(bench: &Bench<'_>) -> Result<PartSpec, SandboxError> {
         "clusterDNS": ["127.0.0.1"],
         // As k3s has it: what one pod pulls does not wait for another's image.
         "serializeImagePulls": false,
+        // As every kubelet does from Kubernetes 1.35 on: an image that is there already is given to a pod
+        // only when its pull secret, or that secret's login, has pulled it.
+        "featureGates": { "KubeletEnsureSecretPulledImages": true },
         // A small disk is no reason to evict an example.
         "evictionHard": {
             "memory.available": "50Mi",

@@ -29,11 +29,12 @@ const ROOMS: [&str; 3] = ["cluster_real", "docker_real", "rollout_real"];
 /// How many of them run at once: each makes what it needs, and waits more than it works.
 const AT_ONCE: &str = "--test-threads=8";
 /// The tests of the bridge and the delivery, one after the other. None starts Terraform, and what
-/// they let fail concerns nobody else.
+/// they let fail concerns nobody else. The clients come before those that end every token: the kubelet
+/// keeps what its provider gave it.
 const DELIVERY: [(&str, &str); 3] = [
     ("regcred", "regcred_real"),
-    ("roll-out", "roll_out"),
     ("clients", "clients"),
+    ("roll-out", "roll_out"),
 ];
 /// The tests of the Terraform configuration, and its modules that deploy.
 const CONFIGURATION: &str = "terraform_configuration";
