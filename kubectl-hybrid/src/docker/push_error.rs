@@ -157,7 +157,7 @@ fn sentence(image: &ImageReference, cause: PushFailure, detail: &str) -> String 
             format!("cannot push {image}: {registry} does not take the token: {detail}")
         }
         PushFailure::Forbidden => {
-            format!("cannot push {image}: {registry} refuses it, with a new token too: {detail}")
+            format!("cannot push {image}: {registry} refuses it and does not say why: {detail}")
         }
         PushFailure::NoCredentials => {
             format!("cannot push {image}: Docker had no credentials for {registry}")
